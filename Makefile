@@ -1,0 +1,31 @@
+# Two commands do everything on a machine with only Python 3.11: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: demo test lint bench clean
+
+$(VENV)/.ready: pyproject.toml uv.lock
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv sync --quiet --frozen --all-extras
+	touch $@
+
+demo: $(VENV)/.ready  ## Play the main job over real TLS; ARGS="--once --json" prints one document.
+	@$(BIN)/tallystick demo $(ARGS)
+
+lint: $(VENV)/.ready  ## Style, types, layers.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint  ## Everything CI runs.
+	$(BIN)/pytest $(ARGS)
+
+bench: $(VENV)/.ready  ## Write bench/results/latest.json.
+	$(BIN)/python -m bench $(ARGS)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis

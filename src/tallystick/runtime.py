@@ -1,0 +1,70 @@
+"""Ports to everything that is not a pure function: time, randomness, ids. A simulation supplies its own."""
+
+import asyncio
+import base64
+import secrets
+import time
+from typing import Final, NewType, Protocol
+
+Millis = NewType("Millis", int)
+"""A point in time: milliseconds since 1970-01-01T00:00:00Z."""
+
+ID_BYTES: Final = 16  # 128 bits of randomness in every id (OWASP ASVS 11.5.1)
+
+
+class Clock(Protocol):
+    """Tell the time and wait."""
+
+    def now(self) -> Millis:
+        """Return the current time."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait without blocking others."""
+        ...
+
+
+class Randomness(Protocol):
+    """Give unpredictable bytes and digits."""
+
+    def token(self, size: int) -> bytes:
+        """Return `size` random bytes."""
+        ...
+
+    def below(self, bound: int) -> int:
+        """Return a uniform integer in [0, bound)."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> Millis:
+        """Return the current time."""
+        return Millis(time.time_ns() // 1_000_000)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait on the event loop."""
+        await asyncio.sleep(seconds)
+
+
+class SystemRandomness:
+    """The operating system's generator."""
+
+    def token(self, size: int) -> bytes:
+        """Return `size` random bytes."""
+        return secrets.token_bytes(size)
+
+    def below(self, bound: int) -> int:
+        """Return a uniform integer in [0, bound)."""
+        return secrets.randbelow(bound)
+
+
+def new_id(prefix: str, randomness: Randomness) -> str:
+    """Make a prefixed id of 128 random bits, e.g. `pay_…` with 26 base32 letters."""
+    return f"{prefix}_{base64.b32encode(randomness.token(ID_BYTES)).decode().rstrip('=').lower()}"
+
+
+def random_digits(count: int, randomness: Randomness) -> str:
+    """Make a string of `count` uniform decimal digits."""
+    return f"{randomness.below(10**count):0{count}d}"
