@@ -1,0 +1,1 @@
+"""Connectors to back-end payment systems."""

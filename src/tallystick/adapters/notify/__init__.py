@@ -1,0 +1,1 @@
+"""Carriers of notices: SMTP and SMS."""

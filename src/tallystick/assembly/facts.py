@@ -1,0 +1,83 @@
+"""Facts about a payment that hold no secret: all that routing may see."""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class ElementKind(StrEnum):
+    """The four kinds of correlation element (patent claims 4, 9, 10)."""
+
+    PHONE = "phone"
+    CODE = "code"
+    INSTITUTION = "institution"
+    BACKEND = "backend"
+
+
+class CredentialKind(StrEnum):
+    """What the joined parts of a policy are."""
+
+    CARD = "card"
+    ACCOUNT = "account"
+    LOGIN = "login"
+
+
+class Order(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is paid: `amount` in minor units of `currency` (ISO 4217), to `payee`, under the payee's `reference`."""
+
+    payee: str
+    amount: int
+    currency: str
+    reference: str = ""
+
+
+class RoutingFacts(Struct, frozen=True, kw_only=True):
+    """What the routing decision may know.
+
+    `issuer` holds the leading digits of the card number, at most `limits.ISSUER_DIGITS`; `scheme` names the account
+    scheme (the part of the account before the colon); `institution` is the back end chosen by the payer or the element.
+    """
+
+    kind: CredentialKind
+    currency: str
+    institution: str | None = None
+    issuer: str | None = None
+    scheme: str | None = None
+    allowed: tuple[str, ...] = ()
+
+
+class Fate(StrEnum):
+    """The one decision over an open payment, written once by compare-and-set."""
+
+    JOINED = "joined"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class PaymentState(StrEnum):
+    """Where a payment stands; the last seven are final in this version."""
+
+    OPEN = "open"
+    HALF = "half"
+    JOINED = "joined"
+    DELIVERING = "delivering"
+    APPROVED = "approved"
+    DECLINED = "declined"
+    UNKNOWN = "unknown"
+    REFUSED = "refused"
+    UNDELIVERED = "undelivered"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+FINAL_STATES = frozenset(
+    {
+        PaymentState.APPROVED,
+        PaymentState.DECLINED,
+        PaymentState.UNKNOWN,
+        PaymentState.REFUSED,
+        PaymentState.UNDELIVERED,
+        PaymentState.CANCELLED,
+        PaymentState.EXPIRED,
+    }
+)

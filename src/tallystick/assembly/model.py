@@ -1,0 +1,93 @@
+"""Payments, parts and their correlation elements."""
+
+from msgspec import Struct
+
+from tallystick.assembly.facts import CredentialKind, ElementKind, Fate, Order, PaymentState
+from tallystick.runtime import Millis
+
+
+class Element(Struct, frozen=True, kw_only=True):
+    """A correlation element as it is stored: only its keyed digest (patent claim 2).
+
+    `institution` is the back end's id where the element names one (kinds `institution` and `backend`).
+    """
+
+    kind: ElementKind
+    digest: bytes
+    institution: str | None = None
+
+
+class Claim(Struct, frozen=True, kw_only=True):
+    """What a platform- or back-end-made element stands for; a phone number needs none.
+
+    `payment_id` for a per-transaction code, `user_id` for a dynamic number.
+    """
+
+    institution: str | None = None
+    payment_id: str | None = None
+    user_id: str | None = None
+
+
+class PartShape(Struct, frozen=True, forbid_unknown_fields=True):
+    """The fields one part must and may hold."""
+
+    required: frozenset[str]
+    optional: frozenset[str] = frozenset()
+
+
+class SplitPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a credential is split: data, not code.
+
+    Either `parts` lists the shape of each part, or `shares` ≥ 2 says into how many XOR shares the whole is split.
+    """
+
+    name: str
+    kind: CredentialKind
+    parts: tuple[PartShape, ...] = ()
+    shares: int = 0
+
+
+class PartFacts(Struct, frozen=True, kw_only=True):
+    """A filed part without its content. `fields` are names only; `chosen` and `rival` settle a quarantine."""
+
+    id: str
+    payment_id: str
+    channel_id: str
+    certificate: str
+    fields: frozenset[str]
+    received_at: Millis
+    rival: bool = False
+
+
+class Part(PartFacts, frozen=True, kw_only=True):
+    """A filed part with its content sealed under the at-rest key of `epoch`."""
+
+    epoch: str
+    sealed: bytes
+
+
+class Payment(Struct, frozen=True, kw_only=True):
+    """One transaction: the element it is found by, what is paid, and where it stands.
+
+    `claimed` is False for an element nobody issued: such a payment looks like any other from outside and never joins.
+    `owner` is the channel or institution that created it by POST /v1/payments, None when the first part opened it.
+    `contested` means rival candidates wait for the payer's proven channel.
+    """
+
+    id: str
+    policy: str
+    element: Element
+    claimed: bool
+    opened_at: Millis
+    expires_at: Millis
+    state: PaymentState = PaymentState.OPEN
+    fate: Fate | None = None
+    contested: bool = False
+    owner: str | None = None
+    user_id: str | None = None
+    order: Order | None = None
+    allowed: tuple[str, ...] = ()
+    back_end: str | None = None
+    response_code: str | None = None
+    reason: str | None = None
+    updated_at: Millis

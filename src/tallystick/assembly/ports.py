@@ -1,0 +1,121 @@
+"""What this stage needs of a store and of a key store."""
+
+from typing import Protocol
+
+from tallystick.assembly.facts import Fate, Order, PaymentState
+from tallystick.assembly.model import Claim, Element, Part, PartFacts, Payment
+from tallystick.runtime import Millis
+
+
+class PaymentBook(Protocol):
+    """Payments and their parts, inside one transaction."""
+
+    async def payment(self, payment_id: str) -> Payment | None:
+        """Find a payment by id."""
+        ...
+
+    async def open_payment(self, digest: bytes, policy: str) -> Payment | None:
+        """Find the payment without a fate that waits under this element digest and policy: at most one."""
+        ...
+
+    async def add_payment(self, payment: Payment) -> None:
+        """Add a payment; raises AlreadyExists when another without a fate has the same element digest and policy."""
+        ...
+
+    async def note_part(self, payment_id: str, *, order: Order | None, contested: bool, expires_at: Millis) -> None:
+        """Record that a part was filed: state HALF (when OPEN), the order, the contest and the new expiry."""
+        ...
+
+    async def decide_fate(self, payment_id: str, fate: Fate, at: Millis) -> bool:
+        """Write the fate and its state (JOINED, CANCELLED, EXPIRED) if there is none yet; True for the one winner."""
+        ...
+
+    async def advance(
+        self,
+        payment_id: str,
+        *,
+        expected: PaymentState,
+        state: PaymentState,
+        at: Millis,
+        back_end: str | None = None,
+        response_code: str | None = None,
+        reason: str | None = None,
+    ) -> bool:
+        """Move a joined payment from `expected` to `state` by compare-and-set, overwriting the texts; True if moved."""
+        ...
+
+    async def add_part(self, part: Part) -> None:
+        """File a part."""
+        ...
+
+    async def part(self, part_id: str) -> PartFacts | None:
+        """Find a part by id, without its content; also after its content was erased."""
+        ...
+
+    async def part_facts(self, payment_id: str) -> list[PartFacts]:
+        """List the parts of a payment without their content, in order of arrival."""
+        ...
+
+    async def sealed_parts(self, payment_id: str) -> list[Part]:
+        """List the parts of a payment whose content is still there, in order of arrival."""
+        ...
+
+    async def mark_rivals(self, payment_id: str, rivals: frozenset[str]) -> None:
+        """Make exactly these part ids the rivals of their payment."""
+        ...
+
+    async def drop_part(self, part_id: str) -> None:
+        """Erase the content of a part that lost a quarantine and take its fields away; its facts stay."""
+        ...
+
+    async def erase_parts(self, payment_id: str) -> None:
+        """Erase the content of every part of a payment; their facts stay."""
+        ...
+
+    async def expired_payments(self, now: Millis, limit: int) -> list[str]:
+        """List payments without a fate whose `expires_at` is not after `now`, oldest first."""
+        ...
+
+    async def payments_in(self, state: PaymentState, limit: int) -> list[Payment]:
+        """List payments in one state, oldest first."""
+        ...
+
+    async def recent_payments(self, limit: int) -> list[Payment]:
+        """List the newest payments, newest first."""
+        ...
+
+
+class ClaimBook(Protocol):
+    """Elements that somebody issued: codes, dynamic numbers, back ends' values."""
+
+    async def claim(self, element: Element, now: Millis) -> Claim | None:
+        """Find what an issued element stands for while it is valid; never called for phone numbers."""
+        ...
+
+    async def issue_claim(self, element: Element, claim: Claim, *, valid_from: Millis, valid_until: Millis) -> None:
+        """Record an issued element; raises AlreadyExists while the same element is valid for something else."""
+        ...
+
+    async def shorten_claims(self, user_id: str, institution: str, until: Millis) -> None:
+        """End the validity of a user's earlier dynamic numbers at `until`, where they would be valid longer."""
+        ...
+
+    async def purge_claims(self, now: Millis, limit: int) -> int:
+        """Delete at most `limit` claims that ended before `now`; returns how many."""
+        ...
+
+
+class EpochKeys(Protocol):
+    """At-rest keys of parts, each used for one epoch and then destroyed."""
+
+    def current(self, now: Millis) -> str:
+        """Return the id of the epoch to seal under now, with its key durable before this returns."""
+        ...
+
+    def key(self, epoch: str) -> bytes:
+        """Return an epoch's key; raises KeyUnknown once it is destroyed."""
+        ...
+
+    def destroy_before(self, now: Millis) -> list[str]:
+        """Destroy every epoch key older than `limits.EPOCH_KEPT_MS`; returns their ids."""
+        ...

@@ -1,0 +1,1 @@
+"""Stage 1: access channel management, inbound. Who sends this, and may they?"""

@@ -1,0 +1,1 @@
+"""Stage 4: which back end. Facts only, never a secret."""

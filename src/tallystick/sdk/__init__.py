@@ -1,0 +1,1 @@
+"""The client side: seal, sign and send parts."""

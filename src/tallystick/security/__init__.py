@@ -1,0 +1,1 @@
+"""Stage 2: the security service. MAC, freshness, replay, envelope, and typed self-masking values."""

@@ -1,0 +1,32 @@
+"""Senders, arrivals and what an opened message is."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from tallystick.runtime import Millis
+
+
+class Sender(Struct, frozen=True, kw_only=True):
+    """Whose key a message must carry: a channel or an institution, known from its certificate."""
+
+    id: str
+    algorithm: str
+    sealed_key: bytes
+
+
+class Arrival(Struct, frozen=True, kw_only=True):
+    """One HTTP request as it came from the listener; header names are lower-case."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    at: Millis
+
+
+class StoredAnswer(Struct, frozen=True, kw_only=True):
+    """The answer kept for an Idempotency-Key; `fingerprint` is the keyed digest of the content it answered."""
+
+    fingerprint: bytes
+    body: bytes

@@ -1,0 +1,67 @@
+"""What this stage needs of a store and of a keyring."""
+
+from enum import StrEnum
+from typing import Protocol
+
+from tallystick.runtime import Millis
+from tallystick.security.model import StoredAnswer
+
+
+class ReplayBook(Protocol):
+    """Nonces and idempotent answers, inside one transaction."""
+
+    async def remember_nonce(self, sender: str, nonce: str, until: Millis) -> None:
+        """Use up a nonce; raises Replayed when this sender used it before."""
+        ...
+
+    async def stored_answer(self, sender: str, key: str) -> StoredAnswer | None:
+        """Find the answer kept for an Idempotency-Key of this sender."""
+        ...
+
+    async def keep_answer(self, sender: str, key: str, answer: StoredAnswer, until: Millis) -> None:
+        """Keep an answer until the given time."""
+        ...
+
+    async def purge_replay(self, now: Millis, limit: int) -> int:
+        """Delete at most `limit` nonces and as many answers whose time is over; returns how many rows went."""
+        ...
+
+
+class Purpose(StrEnum):
+    """What a long-lived key is for; purposes never mix."""
+
+    BLIND_INDEX = "blind-index"
+    AT_REST = "at-rest"
+    VAULT = "vault"
+
+
+class Opener(Protocol):
+    """The private half of a part-opening key."""
+
+    def open(self, sealed: bytes, info: bytes) -> bytes:
+        """Open an envelope bound to `info`; raises EnvelopeUnopenable, always the same."""
+        ...
+
+
+class OpeningKeys(Protocol):
+    """Short-lived part-opening keys, published with overlap and then destroyed."""
+
+    def opener(self, key_id: str, now: Millis) -> Opener:
+        """Return the opener; raises KeyUnknown when the key never existed, is over or was destroyed."""
+        ...
+
+    def published(self, now: Millis) -> str:
+        """Return the signed list of public keys (a JWS by the identity key)."""
+        ...
+
+    def rotate(self, now: Millis) -> list[str]:
+        """Make the keys that are due and destroy those that are over; returns the ids destroyed."""
+        ...
+
+
+class Keyring(Protocol):
+    """Long-lived keys by purpose."""
+
+    def key(self, purpose: Purpose) -> bytes:
+        """Return the 32-byte key of a purpose."""
+        ...

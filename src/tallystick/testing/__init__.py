@@ -1,0 +1,1 @@
+"""Public fakes and sandbox back ends, for our tests and everybody's."""

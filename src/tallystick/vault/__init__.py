@@ -1,0 +1,1 @@
+"""Stage 5: users, their stored credentials, and dynamic numbers."""

@@ -1,0 +1,80 @@
+"""Users, credentials and notices."""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from tallystick.runtime import Millis
+from tallystick.secret import Pan, Secret
+
+
+class CardCredential(Struct, frozen=True, kw_only=True):
+    """A card: number, expiry as YYMM, and the PIN as an ISO 9564 format 1 block in hex, where there is one."""
+
+    pan: Pan
+    expiry: Secret | None = None
+    pin_block: Secret | None = None
+
+
+class AccountCredential(Struct, frozen=True, kw_only=True):
+    """A third-party account (`scheme:name`) and its secret."""
+
+    account: Secret
+    secret: Secret
+
+
+Credential = CardCredential | AccountCredential
+
+
+class User(Struct, frozen=True, kw_only=True):
+    """A registered payer (patent claim 6).
+
+    `name_digest` finds the user; `salt`, `kdf` and `verifier` prove the password (Argon2id); `wrapped_key` is the
+    user's record key, which opens only with both the password and the vault key. `sealed_contact` holds phone and e-mail.
+    """
+
+    id: str
+    name_digest: bytes
+    salt: bytes
+    kdf: str
+    verifier: bytes
+    wrapped_key: bytes
+    sealed_contact: bytes
+    created_at: Millis
+
+
+class StoredCredential(Struct, frozen=True, kw_only=True):
+    """A user's credential for one institution, sealed under the user's record key."""
+
+    user_id: str
+    institution: str
+    sealed: bytes
+    created_at: Millis
+
+
+class Contact(Struct, frozen=True, kw_only=True):
+    """Where a user gets numbers; at least one is set. `phone` is E.164."""
+
+    phone: str | None = None
+    email: str | None = None
+
+
+class Medium(StrEnum):
+    """How a notice travels."""
+
+    SMS = "sms"
+    EMAIL = "email"
+
+
+class Notice(Struct, frozen=True, kw_only=True):
+    """A message to a person that must go out at least once; address and text are sealed until sent, then erased.
+
+    `attempts` counts tries; `due_at` is when the next one may start.
+    """
+
+    id: str
+    medium: Medium
+    sealed: bytes
+    created_at: Millis
+    due_at: Millis
+    attempts: int = 0

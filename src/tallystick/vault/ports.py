@@ -1,0 +1,77 @@
+"""What this stage needs of a store and of message carriers."""
+
+from typing import Protocol
+
+from tallystick.runtime import Millis
+from tallystick.vault.model import Notice, StoredCredential, User
+
+
+class UserBook(Protocol):
+    """Registered users and their stored credentials."""
+
+    async def add_user(self, user: User) -> None:
+        """Register a user; raises AlreadyExists when the name is taken."""
+        ...
+
+    async def user(self, user_id: str) -> User | None:
+        """Find a user by id."""
+        ...
+
+    async def user_named(self, name_digest: bytes) -> User | None:
+        """Find a user by the keyed digest of the name."""
+        ...
+
+    async def count_try(self, user_id: str, now: Millis, window_ms: int) -> int:
+        """Count one password try before it is checked; returns the tries since the window began, this one included.
+
+        The window begins with the first try and ends `window_ms` later; counters never go back within it.
+        """
+        ...
+
+    async def clear_tries(self, user_id: str) -> None:
+        """Forget the tries of a user after a right password."""
+        ...
+
+    async def put_credential(self, credential: StoredCredential) -> None:
+        """Store or replace a user's credential for an institution."""
+        ...
+
+    async def credential(self, user_id: str, institution: str) -> StoredCredential | None:
+        """Find a user's credential for an institution."""
+        ...
+
+    async def enrolled_without_number(self, institution: str, period: str, limit: int) -> list[str]:
+        """List user ids with a credential at this institution and no number of this period yet."""
+        ...
+
+    async def note_number(self, institution: str, user_id: str, period: str) -> bool:
+        """Record that the user's number of this period was made; False when it was already recorded."""
+        ...
+
+
+class NoticeBook(Protocol):
+    """Notices that wait to be sent: an outbox."""
+
+    async def add_notice(self, notice: Notice) -> None:
+        """Add a notice."""
+        ...
+
+    async def due_notices(self, now: Millis, limit: int) -> list[Notice]:
+        """List notices due at `now`, oldest first."""
+        ...
+
+    async def delay_notice(self, notice_id: str, due_at: Millis) -> None:
+        """Count a failed attempt and set the next time."""
+        ...
+
+    async def drop_notice(self, notice_id: str) -> None:
+        """Delete a notice that was sent or given up."""
+        ...
+
+
+class Carrier(Protocol):
+    """A way to reach a person: an SMTP server or an SMS provider."""
+
+    async def send(self, address: str, subject: str, text: str) -> None:
+        """Hand one message over; raises Unavailable when the provider did not take it: the caller tries again later."""
+        ...

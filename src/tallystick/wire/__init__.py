@@ -1,0 +1,1 @@
+"""Public JSON shapes, shared by the service and the SDK."""
