@@ -1,4 +1,4 @@
-"""What this stage needs of a store and of a key store."""
+"""What this stage needs of a store."""
 
 from typing import Protocol
 
@@ -102,20 +102,4 @@ class ClaimBook(Protocol):
 
     async def purge_claims(self, now: Millis, limit: int) -> int:
         """Delete at most `limit` claims that ended before `now`; returns how many."""
-        ...
-
-
-class EpochKeys(Protocol):
-    """At-rest keys of parts, each used for one epoch and then destroyed."""
-
-    def current(self, now: Millis) -> str:
-        """Return the id of the epoch to seal under now, with its key durable before this returns."""
-        ...
-
-    def key(self, epoch: str) -> bytes:
-        """Return an epoch's key; raises KeyUnknown once it is destroyed."""
-        ...
-
-    def destroy_before(self, now: Millis) -> list[str]:
-        """Destroy every epoch key older than `limits.EPOCH_KEPT_MS`; returns their ids."""
         ...

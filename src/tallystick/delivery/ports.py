@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from tallystick.delivery.model import Answer, Instruction, Intent, IntentState
+from tallystick.routing.model import BackEnd
 from tallystick.runtime import Millis
 
 
@@ -39,6 +40,14 @@ class ConnectorBook(Protocol):
 
     async def put_connector_settings(self, institution: str, sealed: bytes) -> None:
         """Store or replace the sealed settings."""
+        ...
+
+
+class Connectors(Protocol):
+    """The connectors by back end."""
+
+    async def connector(self, back_end: BackEnd) -> "Connector":
+        """Return the back end's connector; raises NotSent when it has none that can be used."""
         ...
 
 

@@ -16,10 +16,10 @@ class Sender(Struct, frozen=True, kw_only=True):
 
 
 class Arrival(Struct, frozen=True, kw_only=True):
-    """One HTTP request as it came from the listener; header names are lower-case."""
+    """One HTTP request as it came from the listener; header names are lower-case, `target` is path and query."""
 
     method: str
-    path: str
+    target: str
     headers: Mapping[str, str]
     body: bytes
     at: Millis

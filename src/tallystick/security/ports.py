@@ -65,3 +65,19 @@ class Keyring(Protocol):
     def key(self, purpose: Purpose) -> bytes:
         """Return the 32-byte key of a purpose."""
         ...
+
+
+class EpochKeys(Protocol):
+    """At-rest keys of parts, each used for one epoch and then destroyed."""
+
+    def current(self, now: Millis) -> str:
+        """Return the id of the epoch to seal under now, with its key durable before this returns."""
+        ...
+
+    def key(self, epoch: str) -> bytes:
+        """Return an epoch's key; raises KeyUnknown once it is destroyed."""
+        ...
+
+    def destroy_before(self, now: Millis) -> list[str]:
+        """Destroy every epoch key older than `limits.EPOCH_KEPT_MS`; returns their ids."""
+        ...

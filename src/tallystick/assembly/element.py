@@ -1,0 +1,86 @@
+"""Correlation elements: parse, normalise, and reduce to a keyed digest (patent claims 2, 4, 9, 10).
+
+The clear element exists only while a message is read; stores hold `kdf.digest` of it under the blind-index key.
+"""
+
+from typing import Final
+
+import phonenumbers
+
+from tallystick import limits
+from tallystick.assembly.facts import ElementKind
+from tallystick.assembly.model import Element
+from tallystick.crypto import kdf
+from tallystick.errors import FieldInvalid
+from tallystick.runtime import Randomness
+from tallystick.security.folding import fold, fold_digits
+
+CODE_ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXY"  # no 0 O 1 I, nor Z: it reads as 2
+_E164_MAX: Final = 16  # characters: plus sign and at most 15 digits (ITU-T E.164)
+
+
+def phone_element(blind_key: bytes, phone: str) -> Element:
+    """Make the element of a mobile number; raises FieldInvalid when it is not a possible E.164 number."""
+    return _element(blind_key, ElementKind.PHONE, None, normal_phone(phone))
+
+
+def normal_phone(phone: str) -> str:
+    """Return a number in E.164 form; raises FieldInvalid unless it is international and possible."""
+    folded = fold_digits(phone)
+    if len(folded) > _E164_MAX or not folded.startswith("+"):
+        raise FieldInvalid("a phone number is given in E.164 form, beginning with +", field="phone")
+    try:
+        parsed = phonenumbers.parse(folded, None)
+    except phonenumbers.NumberParseException as error:
+        raise FieldInvalid("the phone number cannot be read as E.164", field="phone") from error
+    if not phonenumbers.is_possible_number(parsed):
+        raise FieldInvalid("the phone number is not a possible one", field="phone")
+    return str(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
+
+
+def code_element(blind_key: bytes, code: str) -> Element:
+    """Make the element of a per-transaction code; case and separators do not matter."""
+    folded = fold_digits(code).upper()
+    if len(folded) != limits.CODE_LENGTH or not set(folded) <= set(CODE_ALPHABET):
+        raise FieldInvalid(f"a code has {limits.CODE_LENGTH} letters and digits without look-alikes", field="code")
+    return _element(blind_key, ElementKind.CODE, None, folded)
+
+
+def new_code(randomness: Randomness) -> str:
+    """Make a per-transaction code of at least 60 random bits."""
+    return "".join(CODE_ALPHABET[randomness.below(len(CODE_ALPHABET))] for _ in range(limits.CODE_LENGTH))
+
+
+def institution_element(blind_key: bytes, institution: str, number: str) -> Element:
+    """Make the element of an institution id and a dynamic number."""
+    folded = fold_digits(number)
+    if len(folded) != limits.NUMBER_LENGTH or not _digits(folded):
+        raise FieldInvalid(f"a dynamic number has {limits.NUMBER_LENGTH} digits", field="number")
+    return _element(blind_key, ElementKind.INSTITUTION, normal_institution(institution), folded)
+
+
+def backend_element(blind_key: bytes, institution: str, value: str) -> Element:
+    """Make the element of a value that a back end issued."""
+    folded = fold(value)
+    if not limits.BACKEND_VALUE_MIN <= len(folded) <= limits.BACKEND_VALUE_MAX or not folded.isprintable():
+        raise FieldInvalid(
+            f"a back end's value has {limits.BACKEND_VALUE_MIN} to {limits.BACKEND_VALUE_MAX} characters", field="value"
+        )
+    return _element(blind_key, ElementKind.BACKEND, normal_institution(institution), folded)
+
+
+def normal_institution(institution: str) -> str:
+    """Return an institution id with its digits folded; raises FieldInvalid when its form is wrong."""
+    folded = fold_digits(institution)
+    if len(folded) != limits.INSTITUTION_ID_LENGTH or not _digits(folded):
+        raise FieldInvalid(f"an institution id has {limits.INSTITUTION_ID_LENGTH} digits", field="institution")
+    return folded
+
+
+def _digits(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+def _element(blind_key: bytes, kind: ElementKind, institution: str | None, value: str) -> Element:
+    digest = kdf.digest(blind_key, "element", kind, institution or "", value)
+    return Element(kind=kind, digest=digest, institution=institution)

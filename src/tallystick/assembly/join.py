@@ -1,0 +1,160 @@
+"""File a part under its correlation element and join exactly once (patent claims 1, 2, 8 to 10).
+
+One call runs inside one store transaction: in any order of arrival, whatever is retried, one caller wins the join.
+"""
+
+from typing import Protocol
+
+from msgspec import Struct, structs
+
+from tallystick import limits
+from tallystick.assembly import policy as policies
+from tallystick.assembly.facts import ElementKind, Fate, Order
+from tallystick.assembly.model import Claim, Element, Part, PartFacts, Payment, SplitPolicy
+from tallystick.assembly.ports import ClaimBook, PaymentBook
+from tallystick.assembly.quarantine import Contest, contest, settle
+from tallystick.channels.ports import ChannelBook
+from tallystick.errors import AlreadyFinal, SameChannel, Unprocessable
+from tallystick.runtime import Millis
+
+
+class AssemblyBook(PaymentBook, ClaimBook, ChannelBook, Protocol):
+    """All that filing a part reads and writes."""
+
+
+class Filing(Struct, frozen=True, kw_only=True):
+    """A part about to be filed; `new_payment` is the id to use if this part opens one.
+
+    `named_payment` is the created payment that the envelope was bound to, if any.
+    """
+
+    part: Part
+    element: Element
+    order: Order | None
+    new_payment: str
+    named_payment: str | None = None
+
+
+class Filed(Struct, frozen=True, kw_only=True):
+    """Where a part went, and whether this very call won the join."""
+
+    payment_id: str
+    joined: bool
+
+
+async def file_part(book: AssemblyBook, filing: Filing, policy: SplitPolicy, now: Millis) -> Filed:
+    """File a part; join when it completes an uncontested set.
+
+    1. The element selects the payment; an element nobody issued opens one that never joins, with the same answer.
+    2. The same channel or certificate never supplies a second part: SameChannel.
+    3. Rival candidates never overwrite each other: both wait in quarantine.
+    4. Order and parts agree and are complete, and the time is not over: fate is decided once.
+    """
+    # 1.
+    payment = await _select(book, filing, policy, now)
+    if filing.named_payment not in {None, payment.id}:
+        raise Unprocessable("the element is not that of the payment the envelope names", field="element")
+    earlier = [part for part in await book.part_facts(payment.id) if part.fields]
+    part = structs.replace(filing.part, payment_id=payment.id)
+    # 2.
+    _refuse_same_channel(part, earlier)
+    # 3.
+    if _is_beyond_hope(filing.order, payment, earlier):
+        await book.add_part(structs.replace(part, fields=frozenset(), sealed=b""))
+        return Filed(payment_id=payment.id, joined=False)
+    await book.add_part(part)
+    outcome = await contest(book, payment, earlier, part, filing.order)
+    order = _order(payment, filing.order, part.id, outcome)
+    await book.note_part(
+        payment.id, order=order, contested=bool(outcome.rivals), expires_at=_expiry(payment, earlier, now)
+    )
+    # 4.
+    if not payment.claimed or not is_joinable(policy, outcome, order):
+        return Filed(payment_id=payment.id, joined=False)
+    return Filed(payment_id=payment.id, joined=await book.decide_fate(payment.id, Fate.JOINED, now))
+
+
+async def choose(
+    book: AssemblyBook, payment: Payment, policy: SplitPolicy, part_id: str, order: Order | None, now: Millis
+) -> Filed:
+    """Settle a quarantine for one part and join if that completes the set (the payer's proven channel decides).
+
+    `order` is the one the chosen part came with, if any. The caller has checked that the sender proves the payer.
+    Raises NotFound when the part is not a waiting candidate of this payment.
+    """
+    live = [part for part in await book.part_facts(payment.id) if part.fields]
+    outcome = await settle(book, payment.id, live, part_id)
+    order = order or payment.order
+    await book.note_part(payment.id, order=order, contested=bool(outcome.rivals), expires_at=payment.expires_at)
+    if payment.expires_at <= now or not payment.claimed or not is_joinable(policy, outcome, order):
+        return Filed(payment_id=payment.id, joined=False)
+    return Filed(payment_id=payment.id, joined=await book.decide_fate(payment.id, Fate.JOINED, now))
+
+
+def is_joinable(policy: SplitPolicy, outcome: Contest, order: Order | None) -> bool:
+    """Tell whether uncontested parts and an order make the whole."""
+    if outcome.rivals or order is None:
+        return False
+    return policies.is_complete(policy, [part.fields - {policies.ORDER_FIELD} for part in outcome.live])
+
+
+def _order(payment: Payment, brought: Order | None, part_id: str, outcome: Contest) -> Order | None:
+    if payment.order is None or (outcome.winner == part_id and brought is not None):
+        return brought or payment.order
+    return payment.order
+
+
+async def _select(book: AssemblyBook, filing: Filing, policy: SplitPolicy, now: Millis) -> Payment:
+    element = filing.element
+    claim = Claim() if element.kind is ElementKind.PHONE else await book.claim(element, now)
+    if claim is not None and claim.payment_id is not None:
+        return await _created(book, claim.payment_id, policy, now)
+    payment = await book.open_payment(element.digest, policy.name)
+    if payment is not None and payment.expires_at > now:
+        return payment
+    if payment is not None:
+        await book.decide_fate(payment.id, Fate.EXPIRED, now)
+        await book.erase_parts(payment.id)
+    opened = Payment(
+        id=filing.new_payment,
+        policy=policy.name,
+        element=element,
+        claimed=claim is not None and element.kind is not ElementKind.CODE,
+        user_id=claim.user_id if claim else None,
+        opened_at=now,
+        expires_at=Millis(now + limits.SECRET_LIFE_MS),
+        updated_at=now,
+    )
+    await book.add_payment(opened)
+    return opened
+
+
+async def _created(book: AssemblyBook, payment_id: str, policy: SplitPolicy, now: Millis) -> Payment:
+    payment = await book.payment(payment_id)
+    if payment is None or payment.fate is not None or payment.expires_at <= now:
+        raise AlreadyFinal("the payment of this code takes no more parts")
+    if payment.policy != policy.name:
+        raise Unprocessable("the payment of this code has another split policy", field="policy")
+    return payment
+
+
+def _refuse_same_channel(part: PartFacts, earlier: list[PartFacts]) -> None:
+    for other in earlier:
+        same = other.channel_id == part.channel_id or other.certificate == part.certificate
+        if same and not (other.fields & part.fields) - {policies.ORDER_FIELD}:
+            raise SameChannel("this channel already supplied another part of this payment")
+
+
+def _is_beyond_hope(order: Order | None, payment: Payment, earlier: list[PartFacts]) -> bool:
+    """Tell whether a part can never be used: it contradicts the order its payment was created with, or is one too many.
+
+    It is kept as a fact without content and answered like any other, so that a guesser learns nothing.
+    """
+    contradicts = payment.owner is not None and order is not None and order != payment.order
+    return contradicts or len(earlier) >= limits.CANDIDATES_MAX
+
+
+def _expiry(payment: Payment, earlier: list[PartFacts], now: Millis) -> Millis:
+    """Return when the payment ends: secrets live SECRET_LIFE_MS from the first one on."""
+    first = min((part.received_at for part in earlier), default=now)
+    return Millis(min(payment.expires_at, first + limits.SECRET_LIFE_MS))

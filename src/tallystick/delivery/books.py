@@ -1,0 +1,57 @@
+"""The store as the path sees it: every stage's book inside one transaction.
+
+It stands in the last stage because only that one may know the ports of all earlier ones.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+from tallystick.assembly.ports import ClaimBook, PaymentBook
+from tallystick.channels.ports import ChannelBook
+from tallystick.delivery.ports import ConnectorBook, IntentBook
+from tallystick.routing.ports import RouteBook
+from tallystick.security.ports import ReplayBook
+from tallystick.vault.ports import NoticeBook, UserBook
+
+T = TypeVar("T")
+B_co = TypeVar("B_co", covariant=True)
+
+
+class Books(
+    ChannelBook,
+    ReplayBook,
+    PaymentBook,
+    ClaimBook,
+    RouteBook,
+    UserBook,
+    NoticeBook,
+    IntentBook,
+    ConnectorBook,
+    Protocol,
+):
+    """All books of one store; they are read and written only inside `Store.transact`."""
+
+
+class Store(Protocol[B_co]):
+    """Run pieces of work on the books, each all-or-nothing and durable.
+
+    A store gives all its books; who needs fewer asks for `Store[PaymentBook]` and the like.
+    """
+
+    async def transact(self, work: Callable[[B_co], Awaitable[T]]) -> T:
+        """Run `work` as one transaction and return its result once the change is durable.
+
+        `work` awaits nothing but methods of the books it is given and keeps no reference to them. Works run one after
+        the other; each reads its own writes and those of all earlier ones. What `work` raises undoes its own effects
+        only and reaches the caller. A caller cancelled before its work began leaves no effect; one cancelled later
+        does not know whether the work counts.
+
+        Raises StoreFailed when the change could not be made durable: nothing of it was acknowledged, so the caller
+        treats it as not done and may try again. Raises Unavailable when too many works wait. Raises Misconfigured when
+        `work` waits on something that is not the store: that is a bug of the caller.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Finish the works that wait, then close; later transactions raise StoreFailed. Closing twice is harmless."""
+        ...

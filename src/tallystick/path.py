@@ -1,0 +1,249 @@
+"""The credential path, on one page (docs/credential-path.md): accept a part, carry a joined payment to its back end.
+
+    1 channels  →  2 security  →  3 assembly  →  4 routing  →  5 vault  →  6 delivery
+
+`accept` is steps 1 to 3, ending in one durable transaction: nothing is acknowledged before it. `carry` is steps 4 to 6,
+started by the one caller that won the join and, after a crash or while back ends are away, by `sweep`.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from tallystick import limits
+from tallystick.assembly.content import merge, open_values, seal_values
+from tallystick.assembly.facts import Order, PaymentState
+from tallystick.assembly.intake import Intake, take_in
+from tallystick.assembly.join import Filing, file_part
+from tallystick.assembly.model import Part, Payment, SplitPolicy
+from tallystick.channels.model import Channel
+from tallystick.crypto.signing import Verifier
+from tallystick.delivery import deliver
+from tallystick.delivery.books import Books, Store
+from tallystick.delivery.model import Instruction, Intent, IntentState
+from tallystick.delivery.ports import Connectors
+from tallystick.errors import CredentialRefused, KeyUnknown, NoRoute, NotFound, NotSent, TooMany, Unavailable
+from tallystick.routing.decide import decide
+from tallystick.routing.model import BackEnd, Decision
+from tallystick.runtime import Clock, Millis, Randomness, new_id
+from tallystick.secret import Secret
+from tallystick.security.idempotency import answer_once
+from tallystick.security.model import Arrival, Sender
+from tallystick.security.ports import EpochKeys, Keyring, OpeningKeys, Purpose
+from tallystick.security.unseal import content_decoder, open_envelope, read_content, read_envelope
+from tallystick.security.verify import verify
+from tallystick.vault.model import Credential
+from tallystick.vault.obtain import obtain, routing_facts
+from tallystick.vault.ports import Stretcher
+from tallystick.wire.part import PartContent, PartReceipt
+
+EXPIRED: Final = "expired_before_delivery"
+NO_BACK_END_UP: Final = "no_back_end_up"
+NO_ROUTE: Final = "no_route"
+TOO_MANY_ATTEMPTS: Final = "too_many_attempts"
+
+_log = logging.getLogger(__name__)
+_content: Final = content_decoder(PartContent)
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """Everything the path works with; `bootstrap` fills it, a simulation fills it with its own."""
+
+    store: Store[Books]
+    keyring: Keyring
+    opening_keys: OpeningKeys
+    epochs: EpochKeys
+    connectors: Connectors
+    stretcher: Stretcher
+    policies: Mapping[str, SplitPolicy]
+    clock: Clock
+    randomness: Randomness
+
+
+class Accepted(Struct, frozen=True, kw_only=True):
+    """The receipt as sent, and the id of the payment this very part joined, if it did."""
+
+    body: bytes
+    joined: str | None = None
+
+
+async def accept(
+    platform: Platform, arrival: Arrival, *, channel: Channel, certificate: str, sender: Sender, key: Verifier
+) -> Accepted:
+    """Accept one part: steps 2 and 3, for a channel that step 1 (`channels.admit`) has let in.
+
+    Raises a Refused of errors.py for anything wrong with the message: nothing was stored. Raises StoreFailed when the
+    part could not be made durable: nothing was acknowledged.
+    """
+    verified = verify(arrival, sender, key)
+    envelope = read_envelope(arrival)
+    bound = await _payment_binding(platform.store, envelope.payment)
+    clear = open_envelope(envelope, arrival, verified, platform.opening_keys, bound)
+    content = read_content(clear, _content)
+    taken = take_in(content, channel, platform.policies, platform.keyring.key(Purpose.BLIND_INDEX))
+    part = _part(platform, taken, channel.id, certificate, arrival.at)
+    filing = Filing(
+        part=part,
+        element=taken.element,
+        order=taken.values.order,
+        new_payment=new_id("pay", platform.randomness),
+        named_payment=envelope.payment,
+    )
+
+    async def work(books: Books) -> Accepted:
+        joined: str | None = None
+
+        async def file() -> bytes:
+            nonlocal joined
+            filed = await file_part(books, filing, taken.policy, arrival.at)
+            joined = filed.payment_id if filed.joined else None
+            return _receipt(part, taken)
+
+        body = await answer_once(books, platform.epochs, verified, clear, arrival.at, file)
+        return Accepted(body=body, joined=joined)
+
+    return await platform.store.transact(work)
+
+
+async def carry(platform: Platform, payment_id: str) -> None:
+    """Carry a joined payment to its back end: steps 4 to 6.
+
+    Returns when the payment has a final state, or stays JOINED because no candidate could be reached: `sweep` calls
+    again. Safe to call at any time and by anybody: only the winner of the intent's compare-and-set sends.
+    """
+    payment, parts = await platform.store.transact(lambda books: _load(books, payment_id))
+    if payment is None or payment.state is not PaymentState.JOINED or payment.order is None:
+        return
+    if platform.clock.now() >= payment.expires_at:
+        await _end(platform, payment, PaymentState.UNDELIVERED, EXPIRED)
+        return
+    try:
+        fields = merge(platform.policies[payment.policy], [open_values(part, platform.epochs) for part in parts])
+        decision = await _route(platform, payment, payment.order, fields)
+        await _deliver_to_first(platform, payment, payment.order, decision, fields)
+    except CredentialRefused as refusal:
+        await _end(platform, payment, PaymentState.REFUSED, refusal.reason)
+    except NoRoute:
+        await _end(platform, payment, PaymentState.REFUSED, NO_ROUTE)
+    except TooMany:
+        await _end(platform, payment, PaymentState.UNDELIVERED, TOO_MANY_ATTEMPTS)
+    except KeyUnknown:
+        await _end(platform, payment, PaymentState.UNDELIVERED, EXPIRED)
+    except Unavailable as busy:
+        _log.warning("payment %s waits: %s", payment.id, busy.code)
+
+
+async def _load(books: Books, payment_id: str) -> tuple[Payment | None, list[Part]]:
+    return await books.payment(payment_id), await books.sealed_parts(payment_id)
+
+
+async def _route(platform: Platform, payment: Payment, order: Order, fields: Mapping[str, Secret]) -> Decision:
+    table = await platform.store.transact(lambda books: books.routing_table())
+    kind = platform.policies[payment.policy].kind
+    return decide(routing_facts(kind, fields, payment, order.currency), table)
+
+
+async def _deliver_to_first(
+    platform: Platform, payment: Payment, order: Order, decision: Decision, fields: Mapping[str, Secret]
+) -> None:
+    """Try the candidates in rank order; a candidate is left for the next one only when nothing was sent to it."""
+    for back_end in decision.candidates:
+        credential = await obtain(
+            platform.policies[payment.policy].kind,
+            fields,
+            institution=back_end.id,
+            claimed_by=payment.user_id,
+            store=platform.store,
+            keyring=platform.keyring,
+            stretcher=platform.stretcher,
+            clock=platform.clock,
+        )
+        if await _attempt(platform, payment, order, back_end, decision.version, credential):
+            return
+    if not decision.candidates:
+        await _note(platform, payment, NO_BACK_END_UP)
+
+
+async def _attempt(
+    platform: Platform, payment: Payment, order: Order, back_end: BackEnd, version: int, credential: Credential
+) -> bool:
+    """Make one attempt; True when no other candidate may be tried."""
+    at, key = platform.clock.now(), deliver.idempotency_key(platform.randomness)
+    blind_key = platform.keyring.key(Purpose.BLIND_INDEX)
+
+    async def intend(books: Books) -> Intent | None:
+        return await deliver.record_intent(books, payment, back_end.id, version, at=at, key=key, blind_key=blind_key)
+
+    intent = await platform.store.transact(intend)
+    if intent is None:
+        return True
+    instruction = Instruction(payment_id=payment.id, order=order, ids=intent.ids, credential=credential)
+    outcome = await _send(platform, back_end, instruction)
+    await platform.store.transact(lambda books: deliver.settle(books, intent, outcome, platform.clock.now()))
+    return outcome.state is not IntentState.NOT_SENT
+
+
+async def _send(platform: Platform, back_end: BackEnd, instruction: Instruction) -> deliver.Outcome:
+    try:
+        connector = await platform.connectors.connector(back_end)
+    except NotSent:
+        return deliver.Outcome(state=IntentState.NOT_SENT)
+    return await deliver.send(connector, instruction)
+
+
+async def _end(platform: Platform, payment: Payment, state: PaymentState, reason: str) -> None:
+    async def end(books: Books) -> None:
+        at = platform.clock.now()
+        if await books.advance(payment.id, expected=PaymentState.JOINED, state=state, at=at, reason=reason):
+            await books.erase_parts(payment.id)
+
+    await platform.store.transact(end)
+
+
+async def _note(platform: Platform, payment: Payment, reason: str) -> None:
+    async def note(books: Books) -> None:
+        joined, at = PaymentState.JOINED, platform.clock.now()
+        await books.advance(payment.id, expected=joined, state=joined, at=at, reason=reason)
+
+    await platform.store.transact(note)
+
+
+async def _payment_binding(store: Store[Books], payment_id: str | None) -> tuple[str, ...]:
+    """Return what an envelope for a created payment is bound to: its id, payee, amount, currency and reference."""
+    if payment_id is None:
+        return ()
+    payment = await store.transact(lambda books: books.payment(payment_id))
+    if payment is None or payment.order is None or payment.owner is None:
+        raise NotFound("no payment with this id takes parts", field="payment")
+    order = payment.order
+    return (payment.id, order.payee, str(order.amount), order.currency, order.reference)
+
+
+def _part(platform: Platform, taken: Intake, channel_id: str, certificate: str, at: Millis) -> Part:
+    epoch, part_id = platform.epochs.current(at), new_id("part", platform.randomness)
+    return Part(
+        id=part_id,
+        payment_id="",
+        channel_id=channel_id,
+        certificate=certificate,
+        fields=taken.names,
+        received_at=at,
+        epoch=epoch,
+        sealed=seal_values(taken.values, platform.epochs.key(epoch), part_id),
+    )
+
+
+def _receipt(part: Part, taken: Intake) -> bytes:
+    return msgspec.json.encode(
+        PartReceipt(
+            part=part.id,
+            status="accepted",
+            expires_at=part.received_at + limits.SECRET_LIFE_MS,
+            warnings=taken.warnings,
+        )
+    )

@@ -1,0 +1,30 @@
+"""Check an order's fields."""
+
+from typing import Final
+
+from tallystick import limits
+from tallystick.errors import FieldInvalid
+from tallystick.security.folding import fold
+from tallystick.wire.part import WireOrder
+
+CURRENCIES: Final = frozenset(
+    {
+        *("AUD", "CAD", "CHF", "CNY", "EUR", "GBP", "HKD", "JPY", "KRW"),
+        *("MOP", "MYR", "NZD", "PHP", "SGD", "THB", "TWD", "USD", "VND"),
+    }
+)
+"""ISO 4217 letters of the currencies that every connector can carry."""
+
+
+def check_order(order: WireOrder) -> WireOrder:
+    """Return the order folded; raises FieldInvalid for a wrong field."""
+    payee, reference = fold(order.payee), fold(order.reference)
+    if not 1 <= len(payee) <= limits.PAYEE_MAX or not payee.isprintable():
+        raise FieldInvalid(f"a payee has 1 to {limits.PAYEE_MAX} printable characters", field="order.payee")
+    if len(reference) > limits.REFERENCE_MAX or not reference.isprintable():
+        raise FieldInvalid(f"a reference has at most {limits.REFERENCE_MAX} characters", field="order.reference")
+    if not 1 <= order.amount <= limits.AMOUNT_MAX:
+        raise FieldInvalid(f"an amount is 1 to {limits.AMOUNT_MAX} minor units", field="order.amount")
+    if order.currency not in CURRENCIES:
+        raise FieldInvalid("the currency is not one the platform carries", field="order.currency")
+    return WireOrder(payee=payee, amount=order.amount, currency=order.currency, reference=reference)

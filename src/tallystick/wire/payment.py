@@ -1,0 +1,98 @@
+"""The JSON of payments, choices, and of what institutions set."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from tallystick.secret import Secret
+from tallystick.wire.part import WireElement, WireOrder
+
+
+class Recipient(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the payer gets the code; at least one is set."""
+
+    phone: str | None = None
+    email: str | None = None
+
+
+class NewPayment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The content of `POST /v1/payments`.
+
+    `correlation` is `code` (the platform makes one and sends it to `payer`) or `phone` (`payer.phone` is the element).
+    `allowed` limits the back ends by institution id; `expires_in` is in seconds.
+    """
+
+    policy: str
+    correlation: Literal["code", "phone"]
+    order: WireOrder
+    payer: Recipient | None = None
+    allowed: tuple[str, ...] = ()
+    expires_in: int = 900
+
+
+class PaymentCreated(Struct, frozen=True, kw_only=True):
+    """The answer: `code` is there only for correlation `code`."""
+
+    payment: str
+    expires_at: int
+    code: str | None = None
+
+
+class PaymentStatus(Struct, frozen=True, kw_only=True):
+    """What a payment's owner may see. No part's content, no full number."""
+
+    payment: str
+    state: str
+    policy: str
+    correlation: str
+    parts: int
+    contested: bool
+    opened_at: int
+    expires_at: int
+    order: WireOrder | None = None
+    back_end: str | None = None
+    response_code: str | None = None
+    reason: str | None = None
+
+
+class Choice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The content of `POST /v1/choices`: the payer's proven channel lists rivals, or chooses one by part id."""
+
+    policy: str
+    element: WireElement
+    part: str | None = None
+
+
+class Candidate(Struct, frozen=True, kw_only=True):
+    """A rival part as the proven channel sees it: where it came from and which fields it holds, never their values."""
+
+    part: str
+    channel: str
+    fields: tuple[str, ...]
+    received_at: int
+
+
+class Candidates(Struct, frozen=True, kw_only=True):
+    """The rivals that wait; empty as well when nothing is known under the element."""
+
+    candidates: tuple[Candidate, ...]
+
+
+class IssuedNumber(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The content of `POST /v1/numbers`: the institution sets a user's dynamic number (patent claim 4)."""
+
+    username: Secret
+    number: str
+
+
+class IssuedValue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The content of `POST /v1/values`: a value the institution issued to a payer; `valid_for` in seconds."""
+
+    value: str
+    valid_for: int
+
+
+class Done(Struct, frozen=True, kw_only=True):
+    """The answer to a request that returns nothing else."""
+
+    status: Literal["done"] = "done"
