@@ -6,6 +6,7 @@
     │   │   ├── FieldInvalid              one named field is wrong
     │   │   ├── EnvelopeUnopenable        the sealed body does not open under that key and context
     │   │   └── KeyUnknown                the named opening key is unknown, expired or destroyed
+    │   ├── MethodRefused            405
     │   ├── TooLarge                 413
     │   ├── WrongMediaType           415
     │   ├── NotAuthentic             401  who sent this is not proven
@@ -82,6 +83,13 @@ class KeyUnknown(Malformed):
 
     code = "key_unknown"
     remedy = "Fetch /.well-known/tallystick-keys again and seal the part for a key that is listed there."
+
+
+class MethodRefused(Refused):
+    """This address does not take this HTTP method."""
+
+    code = "method_refused"
+    remedy = "Use the method that docs/reference/messages.md names for this address."
 
 
 class TooLarge(Refused):

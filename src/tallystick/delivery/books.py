@@ -4,7 +4,7 @@ It stands in the last stage because only that one may know the ports of all earl
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from tallystick.assembly.ports import ClaimBook, PaymentBook
 from tallystick.channels.ports import ChannelBook
@@ -14,6 +14,7 @@ from tallystick.security.ports import ReplayBook
 from tallystick.vault.ports import NoticeBook, UserBook
 
 T = TypeVar("T")
+B = TypeVar("B")
 B_co = TypeVar("B_co", covariant=True)
 
 
@@ -55,3 +56,14 @@ class Store(Protocol[B_co]):
     async def aclose(self) -> None:
         """Finish the works that wait, then close; later transactions raise StoreFailed. Closing twice is harmless."""
         ...
+
+
+class Within(Generic[B]):
+    """A store that is one transaction already running: lets a verb that transacts take part in the caller's."""
+
+    def __init__(self, books: B) -> None:
+        self._books = books
+
+    async def transact(self, work: Callable[[B], Awaitable[T]]) -> T:
+        """Run `work` inside the caller's transaction; it becomes durable with that one."""
+        return await work(self._books)

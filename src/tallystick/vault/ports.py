@@ -1,9 +1,15 @@
-"""What this stage needs of a store and of message carriers."""
+"""What this stage needs of a store, of message carriers and of a place to stretch passwords."""
 
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
 
+from tallystick.assembly.ports import ClaimBook
+from tallystick.crypto.passwords import StretchedPassword
 from tallystick.runtime import Millis
+from tallystick.secret import Secret
 from tallystick.vault.model import Notice, StoredCredential, User
+
+T = TypeVar("T")
 
 
 class UserBook(Protocol):
@@ -69,9 +75,33 @@ class NoticeBook(Protocol):
         ...
 
 
+class VaultBooks(UserBook, NoticeBook, ClaimBook, Protocol):
+    """All books of this stage, inside one transaction."""
+
+
+class VaultStore(Protocol):
+    """A store that holds the books of this stage."""
+
+    async def transact(self, work: Callable[[VaultBooks], Awaitable[T]]) -> T:
+        """Run `work` in one transaction, durable when this returns; raises StoreFailed when it could not be kept."""
+        ...
+
+
+class Stretcher(Protocol):
+    """Somewhere to run Argon2id: tens of milliseconds of pure computing."""
+
+    async def stretch(self, password: Secret, salt: bytes, parameters: str) -> StretchedPassword:
+        """Run `crypto.passwords.stretch`; raises Unavailable when too many wait already: the caller tries later."""
+        ...
+
+
 class Carrier(Protocol):
     """A way to reach a person: an SMTP server or an SMS provider."""
 
-    async def send(self, address: str, subject: str, text: str) -> None:
-        """Hand one message over; raises Unavailable when the provider did not take it: the caller tries again later."""
+    async def send(self, reference: str, address: str, subject: str, text: str) -> None:
+        """Hand one message over; `reference` is the same at every try, so that the far side may drop a second copy.
+
+        Raises Unavailable when the provider did not take it: the caller tries again later. Raises FieldInvalid when it
+        never will, because there is no such address: the caller gives up.
+        """
         ...

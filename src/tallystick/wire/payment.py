@@ -96,3 +96,7 @@ class Done(Struct, frozen=True, kw_only=True):
     """The answer to a request that returns nothing else."""
 
     status: Literal["done"] = "done"
+
+
+class Nothing(Struct, frozen=True, forbid_unknown_fields=True):
+    """The content of a message that says all by its address: `{}`."""

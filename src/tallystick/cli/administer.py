@@ -1,0 +1,202 @@
+"""What an operator does: register channels, institutions and users. Commands and the demo call these."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Struct, structs
+
+from tallystick.adapters.connectors import iso8583_settings, rest_settings
+from tallystick.adapters.connectors.registry import ConnectorRecord, seal_record
+from tallystick.bootstrap import Office
+from tallystick.channels.admit import CHANNEL_URI, INSTITUTION_URI
+from tallystick.channels.model import Channel, ChannelKind, ChannelState
+from tallystick.crypto import ca
+from tallystick.crypto.kdf import KEY_BYTES
+from tallystick.crypto.signing import Algorithm, load_public
+from tallystick.delivery.books import Books
+from tallystick.errors import FieldInvalid, NotFound
+from tallystick.routing.institutions import new_institution_id
+from tallystick.routing.model import BackEnd, NumberPolicy, Status
+from tallystick.runtime import new_id
+from tallystick.secret import Secret
+from tallystick.security.ports import Purpose
+from tallystick.security.verify import seal_sender_key
+from tallystick.vault import keep, users
+from tallystick.vault.model import Contact, Credential
+
+CHANNEL_CERTIFICATE_MS: Final = 30 * ca.DAY_MS  # ms
+BACK_END_CERTIFICATE_MS: Final = 365 * ca.DAY_MS  # ms
+CHECKS: Final = {"iso8583": iso8583_settings.decode_settings, "rest": rest_settings.decode_settings}
+
+
+class NewChannel(Struct, frozen=True, kw_only=True):
+    """A registered channel; `mac_key` is there once, for HMAC channels: hand it to the channel by a safe way."""
+
+    channel: Channel
+    mac_key: bytes | None
+
+
+async def add_channel(
+    desk: Office,
+    *,
+    name: str,
+    kind: ChannelKind,
+    fields: frozenset[str],
+    proves_payer: bool = False,
+    public_key: bytes | None = None,
+) -> NewChannel:
+    """Register a channel with its own public key (PEM), or with a MAC key made here; AlreadyExists, FieldInvalid."""
+    channel_id = new_id("ch", desk.randomness)
+    mac_key = desk.randomness.token(KEY_BYTES) if public_key is None else None
+    algorithm = Algorithm.HMAC_SHA256 if public_key is None else load_public(public_key).algorithm
+    at_rest = desk.keyring.key(Purpose.AT_REST)
+    channel = Channel(
+        id=channel_id,
+        name=name,
+        kind=kind,
+        state=ChannelState.ACTIVE,
+        fields=fields,
+        proves_payer=proves_payer,
+        algorithm=algorithm,
+        sealed_key=seal_sender_key(at_rest, channel_id, public_key or mac_key or b""),
+        created_at=desk.clock.now(),
+    )
+    await desk.store.transact(lambda books: books.add_channel(channel))
+    return NewChannel(channel=channel, mac_key=mac_key)
+
+
+async def set_channel_state(desk: Office, channel_id: str, state: ChannelState) -> Channel:
+    """Suspend or resume a channel; raises NotFound."""
+
+    async def change(books: Books) -> Channel:
+        channel = await books.channel(channel_id)
+        if channel is None:
+            raise NotFound("no channel has this id")
+        changed = structs.replace(channel, state=state)
+        await books.replace_channel(changed)
+        return changed
+
+    return await desk.store.transact(change)
+
+
+def issue_channel_certificate(desk: Office, channel_id: str, csr_pem: bytes) -> bytes:
+    """Issue a channel's certificate chain from its CSR; the identity is the channel's id, whatever the CSR says."""
+    uri, life = f"{CHANNEL_URI}{channel_id}", CHANNEL_CERTIFICATE_MS
+    return desk.ca.issue(csr_pem, ca.CHANNEL, uri=uri, now=desk.clock.now(), life=life)
+
+
+def issue_back_end_certificate(desk: Office, institution: str, csr_pem: bytes, dns: tuple[str, ...]) -> bytes:
+    """Issue a back end's certificate chain from its CSR."""
+    uri, life = f"{INSTITUTION_URI}{institution}", BACK_END_CERTIFICATE_MS
+    return desk.ca.issue(csr_pem, ca.BACK_END, uri=uri, dns=dns, now=desk.clock.now(), life=life)
+
+
+async def add_institution(
+    desk: Office,
+    *,
+    name: str,
+    connector: str,
+    schemes: frozenset[str],
+    priority: int = 100,
+    currencies: frozenset[str] = frozenset(),
+    issuer: bool = False,
+    numbers: NumberPolicy = NumberPolicy.NONE,
+    renew_at: str = "04:00",
+    zone: str = "UTC",
+) -> BackEnd:
+    """Register a back end under a new institution id; it is SUSPENDED until its connector is set (`set_connector`)."""
+
+    async def add(books: Books) -> BackEnd:
+        back_end = BackEnd(
+            id=new_institution_id(await books.routing_table(), desk.randomness),
+            name=name,
+            connector=connector,
+            status=Status.SUSPENDED,
+            schemes=schemes,
+            priority=priority,
+            currencies=currencies,
+            issuer=issuer,
+            numbers=numbers,
+            renew_at=renew_at,
+            zone=zone,
+        )
+        await books.put_back_end(back_end)
+        return back_end
+
+    return await desk.store.transact(add)
+
+
+async def set_connector(
+    desk: Office, institution: str, settings: Mapping[str, object], sender_key: str | None = None
+) -> BackEnd:
+    """Check and seal a back end's connector settings, and make it ACTIVE; NotFound, Misconfigured, FieldInvalid."""
+    encoded = msgspec.json.encode(settings)
+
+    async def put(books: Books) -> BackEnd:
+        back_end = await _back_end(books, institution)
+        check = CHECKS.get(back_end.connector)
+        if check is None:
+            raise FieldInvalid("no connector of this kind is known", field="connector")
+        check(encoded)
+        record = ConnectorRecord(settings=msgspec.Raw(encoded), sender_key=sender_key)
+        sealed = seal_record(desk.keyring.key(Purpose.AT_REST), institution, record)
+        await books.put_connector_settings(institution, sealed)
+        active = structs.replace(back_end, status=Status.ACTIVE)
+        await books.put_back_end(active)
+        return active
+
+    return await desk.store.transact(put)
+
+
+async def set_status(desk: Office, institution: str, status: Status) -> BackEnd:
+    """Change a back end's status; raises NotFound."""
+
+    async def change(books: Books) -> BackEnd:
+        back_end = structs.replace(await _back_end(books, institution), status=status)
+        await books.put_back_end(back_end)
+        return back_end
+
+    return await desk.store.transact(change)
+
+
+async def add_user(desk: Office, *, username: str, password: Secret, contact: Contact) -> str:
+    """Register a payer; returns the user id."""
+    return await users.register(
+        desk.store,
+        desk.keyring,
+        desk.stretcher,
+        desk.clock,
+        desk.randomness,
+        username=username,
+        password=password,
+        contact=contact,
+    )
+
+
+async def store_credential(
+    desk: Office, *, username: str, password: Secret, institution: str, credential: Credential
+) -> None:
+    """Store a payer's credential for an institution; needs the payer's password, as nobody else can open the record."""
+    owner = await users.verify(
+        desk.store, desk.keyring, desk.stretcher, desk.clock, username=username, password=password
+    )
+    back_end = await desk.store.transact(lambda books: _back_end(books, institution))
+    await keep.store_credential(desk.store, desk.clock, owner=owner, institution=back_end, credential=credential)
+
+
+def read_csr(path: Path) -> bytes:
+    """Read a certificate request from a file; raises FieldInvalid when it is not there."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise FieldInvalid(f"the file {path.name} cannot be read", field="csr") from error
+
+
+async def _back_end(books: Books, institution: str) -> BackEnd:
+    table = await books.routing_table()
+    back_end = next((b for b in table.back_ends if b.id == institution), None)
+    if back_end is None:
+        raise NotFound("no institution has this id")
+    return back_end

@@ -1,0 +1,97 @@
+"""Settings: flag > environment (TALLYSTICK_SECTION__KEY, _FILE for secrets) > tallystick.toml > default.
+
+An unknown key is an error. Secrets come from files or the environment, never from the TOML.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from tallystick.errors import Misconfigured
+from tallystick.secret import Secret
+
+FILE_NAME: Final = "tallystick.toml"
+PREFIX: Final = "TALLYSTICK_"
+
+
+class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the gateway listens; `names` are the host names in its certificate."""
+
+    host: str = "127.0.0.1"
+    port: int = 8443
+    names: tuple[str, ...] = ("localhost",)
+
+
+class SmtpSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The mail server that takes notices; `security` is tls, starttls or none (none on this machine only)."""
+
+    host: str
+    port: int
+    sender: str
+    security: str = "starttls"
+    username: str | None = None
+    password: Secret | None = None
+
+
+class SmsSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The SMS provider: `url` takes the POST, `token` is its bearer token."""
+
+    url: str
+    token: Secret
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All settings of one platform; `policies` adds split policies to those built in."""
+
+    gateway: GatewaySettings = GatewaySettings()
+    smtp: SmtpSection | None = None
+    sms: SmsSection | None = None
+    policies: tuple[dict[str, Any], ...] = ()
+
+
+def load(data_dir: Path, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings of a data directory; raises Misconfigured naming the key, never its value."""
+    path = data_dir / FILE_NAME
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise Misconfigured(f"{path.name} is missing: run tallystick init") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise Misconfigured(f"{path.name} cannot be read as TOML") from error
+    _refuse_secrets(raw)
+    _overlay(raw, environ)
+    try:
+        return msgspec.convert(raw, Settings, dec_hook=_secret, strict=False)
+    except msgspec.ValidationError as error:
+        place = str(error).rpartition(" - at ")[2]
+        raise Misconfigured(f"a setting is unknown or of the wrong type: see {place}") from None
+
+
+def _secret(kind: type, value: Any) -> Secret:
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    raise TypeError("a secret is given as text")
+
+
+def _refuse_secrets(raw: Mapping[str, Any]) -> None:
+    for section, key in (("smtp", "password"), ("sms", "token")):
+        if key in raw.get(section, {}):
+            variable = f"{PREFIX}{section}__{key}_file".upper()
+            raise Misconfigured(f"{section}.{key} is a secret: give it by {variable}, not in the TOML")
+
+
+def _overlay(raw: dict[str, Any], environ: Mapping[str, str]) -> None:
+    for name, value in sorted(environ.items()):
+        section, found, key = name.removeprefix(PREFIX).lower().partition("__")
+        if not name.startswith(PREFIX) or not found:
+            continue
+        table = raw.setdefault(section, {})
+        if key.endswith("_file"):
+            table[key.removesuffix("_file")] = Path(value).read_text(encoding="utf-8").strip()
+        else:
+            table[key] = value

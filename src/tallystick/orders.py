@@ -1,0 +1,244 @@
+"""The messages beside parts: create, cancel, settle a quarantine, set a number, issue a value.
+
+Each is verified, opened and answered once in one transaction, exactly like a part (`path.accept`).
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import msgspec
+
+from tallystick import limits
+from tallystick.assembly import policy as policies
+from tallystick.assembly.content import open_values
+from tallystick.assembly.element import backend_element, code_element, new_code, normal_institution, phone_element
+from tallystick.assembly.facts import Fate
+from tallystick.assembly.intake import read_element, read_order
+from tallystick.assembly.join import choose
+from tallystick.assembly.model import Claim, Element, Payment
+from tallystick.assembly.policy import ORDER_FIELD
+from tallystick.channels.model import Channel
+from tallystick.crypto import kdf
+from tallystick.crypto.signing import Verifier
+from tallystick.delivery.books import Books, Within
+from tallystick.errors import AlreadyFinal, FieldInvalid, FieldNotAllowed, Forbidden, NotFound
+from tallystick.path import Accepted, Platform
+from tallystick.routing.model import BackEnd
+from tallystick.runtime import Millis, new_id
+from tallystick.security.idempotency import answer_once
+from tallystick.security.model import Arrival, Sender
+from tallystick.security.ports import Purpose
+from tallystick.security.unseal import content_decoder, open_envelope, read_content, read_envelope
+from tallystick.security.verify import verify
+from tallystick.vault import numbers
+from tallystick.vault.model import Contact, Medium
+from tallystick.vault.notices import Message, seal_notice
+from tallystick.vault.users import normal_contact, normal_username
+from tallystick.wire.payment import (
+    Candidate,
+    Candidates,
+    Choice,
+    Done,
+    IssuedNumber,
+    IssuedValue,
+    NewPayment,
+    Nothing,
+    PaymentCreated,
+)
+
+EXPIRES_IN_MIN: Final = 60  # seconds a created payment waits at least
+VALUE_VALID_MAX: Final = 366 * 24 * 3600  # seconds a back end's value may be valid
+_DONE: Final = msgspec.json.encode(Done())
+
+_T = TypeVar("_T")
+_new_payment: Final = content_decoder(NewPayment)
+_nothing: Final = content_decoder(Nothing)
+_choice: Final = content_decoder(Choice)
+_number: Final = content_decoder(IssuedNumber)
+_value: Final = content_decoder(IssuedValue)
+
+
+async def create_payment(
+    platform: Platform, arrival: Arrival, *, channel: Channel, sender: Sender, key: Verifier
+) -> bytes:
+    """Create a payment and, for correlation `code`, make its code and send it to the payer (claim 10)."""
+    if ORDER_FIELD not in channel.fields:
+        raise FieldNotAllowed("this channel may not create payments", field=ORDER_FIELD)
+
+    async def act(books: Books, new: NewPayment) -> bytes:
+        payment, code, contact = _plan(platform, new, channel.id, arrival.at)
+        await books.add_payment(payment)
+        if code is not None:
+            await books.issue_claim(
+                payment.element,
+                Claim(payment_id=payment.id),
+                valid_from=payment.opened_at,
+                valid_until=payment.expires_at,
+            )
+            await _tell_code(platform, books, contact, payment, code)
+        created = PaymentCreated(payment=payment.id, expires_at=payment.expires_at, code=code)
+        return msgspec.json.encode(created)
+
+    return await _answer(platform, arrival, sender, key, _new_payment, act)
+
+
+async def cancel_payment(
+    platform: Platform, arrival: Arrival, payment_id: str, *, sender: Sender, key: Verifier
+) -> bytes:
+    """Cancel a payment before it is joined; raises AlreadyFinal when its fate is decided."""
+
+    async def act(books: Books, _: Nothing) -> bytes:
+        payment = await books.payment(payment_id)
+        if payment is None or payment.owner != sender.id:
+            raise NotFound("you own no payment with this id")
+        if not await books.decide_fate(payment_id, Fate.CANCELLED, arrival.at):
+            raise AlreadyFinal("the fate of this payment is decided")
+        await books.erase_parts(payment_id)
+        return _DONE
+
+    return await _answer(platform, arrival, sender, key, _nothing, act)
+
+
+async def settle_quarantine(
+    platform: Platform, arrival: Arrival, *, channel: Channel, sender: Sender, key: Verifier
+) -> Accepted:
+    """List the rivals under an element, or choose one; only for a channel that proves the payer."""
+    if not channel.proves_payer:
+        raise Forbidden("this channel does not prove who the payer is")
+    joined: str | None = None
+
+    async def act(books: Books, choice: Choice) -> bytes:
+        nonlocal joined
+        policy = policies.find(platform.policies, choice.policy)
+        element = read_element(choice.element, platform.keyring.key(Purpose.BLIND_INDEX))
+        payment = await books.open_payment(element.digest, policy.name)
+        if payment is not None and choice.part is not None:
+            order = next(
+                (
+                    open_values(part, platform.epochs).order
+                    for part in await books.sealed_parts(payment.id)
+                    if part.id == choice.part
+                ),
+                None,
+            )
+            filed = await choose(books, payment, policy, choice.part, order, arrival.at)
+            joined = filed.payment_id if filed.joined else None
+        return await _candidates(books, payment)
+
+    body = await _answer(platform, arrival, sender, key, _choice, act)
+    return Accepted(body=body, joined=joined)
+
+
+async def set_number(
+    platform: Platform, arrival: Arrival, back_end: BackEnd, *, sender: Sender, key: Verifier
+) -> bytes:
+    """Take a dynamic number that the institution made for a user (claim 4) and send it to the user."""
+
+    async def act(books: Books, issued: IssuedNumber) -> bytes:
+        blind_key = platform.keyring.key(Purpose.BLIND_INDEX)
+        user = await books.user_named(kdf.digest(blind_key, "username", normal_username(issued.username.reveal())))
+        if user is None:
+            raise NotFound("no such user is enrolled at this institution")
+        await numbers.set_by_back_end(
+            Within(books),
+            platform.keyring,
+            platform.randomness,
+            back_end=back_end,
+            user_id=user.id,
+            number=issued.number,
+            now=arrival.at,
+            tell=True,
+        )
+        return _DONE
+
+    return await _answer(platform, arrival, sender, key, _number, act)
+
+
+async def issue_value(
+    platform: Platform, arrival: Arrival, back_end: BackEnd, *, sender: Sender, key: Verifier
+) -> bytes:
+    """Take a value that the institution issued when the payer registered there (claim 10)."""
+
+    async def act(books: Books, issued: IssuedValue) -> bytes:
+        if not 0 < issued.valid_for <= VALUE_VALID_MAX:
+            raise FieldInvalid(f"a value is valid for 1 to {VALUE_VALID_MAX} seconds", field="valid_for")
+        element = backend_element(platform.keyring.key(Purpose.BLIND_INDEX), back_end.id, issued.value)
+        until = Millis(arrival.at + issued.valid_for * 1000)
+        await numbers.issue_value(Within(books), element=element, user_id=None, now=arrival.at, valid_until=until)
+        return _DONE
+
+    return await _answer(platform, arrival, sender, key, _value, act)
+
+
+async def _answer(
+    platform: Platform,
+    arrival: Arrival,
+    sender: Sender,
+    key: Verifier,
+    decoder: "msgspec.json.Decoder[_T]",
+    act: Callable[[Books, _T], Awaitable[bytes]],
+) -> bytes:
+    verified = verify(arrival, sender, key)
+    clear = open_envelope(read_envelope(arrival), arrival, verified, platform.opening_keys)
+    content = read_content(clear, decoder)
+
+    async def work(books: Books) -> bytes:
+        return await answer_once(books, platform.epochs, verified, clear, arrival.at, lambda: act(books, content))
+
+    return await platform.store.transact(work)
+
+
+def _plan(platform: Platform, new: NewPayment, owner: str, now: Millis) -> tuple[Payment, str | None, Contact]:
+    if not EXPIRES_IN_MIN <= new.expires_in <= limits.ORDER_LIFE_MS // 1000:
+        raise FieldInvalid(f"a payment waits {EXPIRES_IN_MIN} to {limits.ORDER_LIFE_MS // 1000} s", field="expires_in")
+    policy = policies.find(platform.policies, new.policy)
+    contact = Contact(phone=new.payer.phone, email=new.payer.email) if new.payer else Contact()
+    if new.payer is not None:
+        contact = normal_contact(contact)
+    element, code = _correlate(platform, new, contact)
+    payment = Payment(
+        id=new_id("pay", platform.randomness),
+        policy=policy.name,
+        element=element,
+        claimed=True,
+        opened_at=now,
+        expires_at=Millis(now + new.expires_in * 1000),
+        owner=owner,
+        order=read_order(new.order),
+        allowed=tuple(normal_institution(institution) for institution in new.allowed),
+        updated_at=now,
+    )
+    return payment, code, contact
+
+
+def _correlate(platform: Platform, new: NewPayment, contact: Contact) -> tuple[Element, str | None]:
+    blind_key = platform.keyring.key(Purpose.BLIND_INDEX)
+    if new.correlation == "code":
+        code = new_code(platform.randomness)
+        return code_element(blind_key, code), code
+    if contact.phone is None:
+        raise FieldInvalid("correlation by phone needs the payer's number", field="payer.phone")
+    return phone_element(blind_key, contact.phone), None
+
+
+async def _tell_code(platform: Platform, books: Books, contact: Contact, payment: Payment, code: str) -> None:
+    payee = payment.order.payee if payment.order else ""
+    text = f"Your code for the payment to {payee} is {code}. Enter it on both devices. Never tell it to a caller."
+    for medium, address in ((Medium.SMS, contact.phone), (Medium.EMAIL, contact.email)):
+        if address is not None:
+            message = Message(address=address, subject="Your payment code", text=text)
+            await books.add_notice(
+                seal_notice(platform.keyring, platform.randomness, medium, message, payment.opened_at)
+            )
+
+
+async def _candidates(books: Books, payment: Payment | None) -> bytes:
+    parts = await books.part_facts(payment.id) if payment is not None else []
+    candidates = []
+    for part in parts:
+        if part.rival and part.fields:
+            channel = await books.channel(part.channel_id)
+            name = channel.name if channel else part.channel_id
+            fields = tuple(sorted(part.fields))
+            candidates.append(Candidate(part=part.id, channel=name, fields=fields, received_at=part.received_at))
+    return msgspec.json.encode(Candidates(candidates=tuple(candidates)))

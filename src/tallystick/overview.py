@@ -1,0 +1,57 @@
+"""The read side: what a sender may learn about a part, and an owner about a payment."""
+
+from typing import Final
+
+from tallystick.assembly.facts import FINAL_STATES
+from tallystick.assembly.model import Payment
+from tallystick.delivery.books import Books
+from tallystick.errors import NotFound
+from tallystick.wire.part import PartStatus, WireOrder
+from tallystick.wire.payment import PaymentStatus
+
+_ACCEPTED: Final = "accepted"
+
+
+async def part_status(books: Books, part_id: str, channel_id: str) -> PartStatus:
+    """Tell a part's own sender how its payment ended.
+
+    Until then the answer is always `accepted`: it never tells whether another part exists. The reason of a refusal
+    stays inside: a sender who guesses passwords or numbers learns only that the payment was refused. Raises NotFound
+    for another channel's part.
+    """
+    part = await books.part(part_id)
+    if part is None or part.channel_id != channel_id:
+        raise NotFound("you sent no part with this id")
+    payment = await books.payment(part.payment_id)
+    if payment is None or payment.state not in FINAL_STATES:
+        return PartStatus(part=part_id, status=_ACCEPTED)
+    return PartStatus(part=part_id, status=payment.state, response_code=payment.response_code)
+
+
+async def payment_status(books: Books, payment_id: str, owner: str) -> PaymentStatus:
+    """Tell a payment's owner where it stands; raises NotFound for everybody else."""
+    payment = await books.payment(payment_id)
+    if payment is None or payment.owner != owner:
+        raise NotFound("you own no payment with this id")
+    return await describe(books, payment)
+
+
+async def describe(books: Books, payment: Payment) -> PaymentStatus:
+    """Describe a payment for its owner or the operator: no part's content, no number."""
+    order = payment.order
+    return PaymentStatus(
+        payment=payment.id,
+        state=payment.state,
+        policy=payment.policy,
+        correlation=payment.element.kind,
+        parts=sum(1 for part in await books.part_facts(payment.id) if part.fields),
+        contested=payment.contested,
+        opened_at=payment.opened_at,
+        expires_at=payment.expires_at,
+        order=WireOrder(payee=order.payee, amount=order.amount, currency=order.currency, reference=order.reference)
+        if order
+        else None,
+        back_end=payment.back_end,
+        response_code=payment.response_code,
+        reason=payment.reason,
+    )

@@ -1,0 +1,312 @@
+"""The gateway API: what channels and institutions send over mutual TLS (claims 12, 13, 32 to 34).
+
+Who the peer is comes from its certificate; what it says is believed once its signature holds. Every answer to a known
+sender is signed: under the sender's own MAC key, or by the platform's identity key.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+
+from tallystick import limits, orders, overview
+from tallystick.channels.admit import INSTITUTION_URI, Revocations, admit, named
+from tallystick.channels.model import Channel
+from tallystick.crypto import httpsig
+from tallystick.crypto.signing import HmacKey, Signer, Verifier
+from tallystick.crypto.x509 import PeerCertificate
+from tallystick.errors import (
+    CertificateMissing,
+    CertificateWrongPurpose,
+    Malformed,
+    MethodRefused,
+    NotFound,
+    Refused,
+    StoreFailed,
+    TallystickError,
+    TooLarge,
+)
+from tallystick.path import Platform, accept
+from tallystick.routing.model import BackEnd
+from tallystick.runtime import new_id
+from tallystick.security.model import Arrival, Sender
+from tallystick.security.verify import verify
+from tallystick.service import problems
+from tallystick.service.background import Carriers
+from tallystick.service.senders import Institutions, SenderKeys
+from tallystick.service.server import PEER
+
+JSON: Final = "application/json"
+METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+SINGLE_HEADERS: Final = frozenset({"content-digest", "content-type", "idempotency-key", "signature", "signature-input"})
+
+_log = logging.getLogger(__name__)
+
+
+class Caller(Struct, kw_only=True):
+    """Who sent the request at hand: exactly one of `channel` and `back_end` is there."""
+
+    arrival: Arrival
+    peer: PeerCertificate
+    sender: Sender
+    key: Verifier
+    channel: Channel | None = None
+    back_end: BackEnd | None = None
+
+
+class Reply(Struct, frozen=True):
+    """What a handler answers."""
+
+    status: int
+    body: bytes
+
+
+Handler = Callable[[Request, Caller], Awaitable[Reply]]
+
+
+class Gateway:
+    """The application behind the gateway listener."""
+
+    def __init__(
+        self,
+        platform: Platform,
+        *,
+        revocations: Revocations,
+        institutions: Institutions,
+        identity: Signer,
+        carriers: Carriers,
+    ) -> None:
+        self._platform = platform
+        self._revocations = revocations
+        self._institutions = institutions
+        self._identity = identity
+        self._carriers = carriers
+        self._keys = SenderKeys(platform.keyring)
+
+    def app(self) -> Router:
+        """Return the ASGI application."""
+        routes: dict[str, dict[str, Handler]] = {
+            "/v1/parts": {"POST": self._post_part},
+            "/v1/parts/{id}": {"GET": self._get_part},
+            "/v1/payments": {"POST": self._post_payment},
+            "/v1/payments/{id}": {"GET": self._get_payment},
+            "/v1/payments/{id}/cancel": {"POST": self._cancel},
+            "/v1/choices": {"POST": self._choose},
+            "/v1/numbers": {"POST": self._set_number},
+            "/v1/values": {"POST": self._issue_value},
+            "/{unknown:path}": {},
+        }
+        published = Route("/.well-known/tallystick-keys", self._published, methods=["GET"])
+        return Router([published, *(self._route(path, handlers) for path, handlers in routes.items())])
+
+    def _route(self, path: str, handlers: dict[str, Handler]) -> Route:
+        async def endpoint(request: Request) -> Response:
+            return await self._answer(request, handlers.get(request.method, _nowhere if not handlers else _not_so))
+
+        return Route(path, endpoint, methods=METHODS)
+
+    async def _published(self, request: Request) -> Response:
+        try:
+            self._check_peer(request)
+        except Refused as refusal:
+            return _response(_refusal(refusal, self._request_id()), problems.MEDIA_TYPE, {})
+        keys = self._platform.opening_keys.published(self._platform.clock.now())
+        return Response(keys, media_type="application/jose")
+
+    async def _answer(self, request: Request, handler: Handler) -> Response:
+        caller: Caller | None = None
+        request_id = self._request_id()
+        try:
+            caller = await self._caller(request)
+            reply, media_type = await handler(request, caller), JSON
+        except (Refused, StoreFailed) as refusal:
+            reply, media_type = _refusal(refusal, request_id), problems.MEDIA_TYPE
+        except TallystickError as error:
+            _log.exception("request %s failed: %s", request_id, error.code, exc_info=False)
+            reply, media_type = _refusal(error, request_id), problems.MEDIA_TYPE
+        except Exception as error:  # noqa: BLE001 - the edge answers every failure, and says nothing about the unforeseen
+            _log.error("request %s failed: %s", request_id, type(error).__name__)
+            reply, media_type = _refusal(error, request_id), problems.MEDIA_TYPE
+        return _response(reply, media_type, self._signature(caller, reply))
+
+    async def _caller(self, request: Request) -> Caller:
+        """Find out who calls, from the connection alone.
+
+        1. A client certificate is there and not revoked: CertificateMissing, CertificateRevoked.
+        2. It names an active channel or a known institution: CertificateWrongPurpose, ChannelUnknown, ChannelSuspended.
+        3. The body is within its bound: TooLarge.
+        """
+        # 1.
+        peer = self._check_peer(request)
+        # 2.
+        channel, back_end, sender = await self._sender(peer)
+        # 3.
+        arrival = await self._arrival(request)
+        return Caller(
+            arrival=arrival,
+            peer=peer,
+            sender=sender,
+            key=self._keys.key(sender),
+            channel=channel,
+            back_end=back_end,
+        )
+
+    def _check_peer(self, request: Request) -> PeerCertificate:
+        peer = request.scope.get(PEER)
+        if not isinstance(peer, PeerCertificate):
+            raise CertificateMissing("this address needs a client certificate")
+        self._revocations.check(peer, self._platform.clock.now())
+        return peer
+
+    async def _sender(self, peer: PeerCertificate) -> tuple[Channel | None, BackEnd | None, Sender]:
+        if peer.uri is not None and peer.uri.startswith(INSTITUTION_URI):
+            back_end, sender = await self._institutions.sender(named(peer, INSTITUTION_URI))
+            return None, back_end, sender
+        channel = await self._platform.store.transact(lambda books: admit(peer, books))
+        sender = Sender(id=channel.id, algorithm=channel.algorithm, sealed_key=channel.sealed_key)
+        return channel, None, sender
+
+    async def _arrival(self, request: Request) -> Arrival:
+        body = b"" if request.method == "GET" else await _read(request)
+        query = request.scope["query_string"].decode("ascii", "replace")
+        path = request.scope["raw_path"].decode("ascii", "replace")
+        return Arrival(
+            method=request.method,
+            target=f"{path}?{query}" if query else path,
+            headers=_headers(request.scope["headers"]),
+            body=body,
+            at=self._platform.clock.now(),
+        )
+
+    def _signature(self, caller: Caller | None, reply: Reply) -> dict[str, str]:
+        if caller is None:
+            return {}
+        try:
+            nonce = httpsig.parse_signature(caller.arrival.headers).nonce
+        except Refused:
+            return {}
+        signer: Signer = caller.key if isinstance(caller.key, HmacKey) else self._identity
+        created = self._platform.clock.now() // 1000
+        return httpsig.sign_response(
+            signer, keyid=caller.sender.id, status=reply.status, body=reply.body, created=created, nonce=nonce
+        )
+
+    def _request_id(self) -> str:
+        return new_id("req", self._platform.randomness)
+
+    async def _post_part(self, _: Request, caller: Caller) -> Reply:
+        self._carriers.require_room()
+        accepted = await accept(
+            self._platform,
+            caller.arrival,
+            channel=_channel(caller),
+            certificate=caller.peer.fingerprint,
+            sender=caller.sender,
+            key=caller.key,
+        )
+        if accepted.joined is not None:
+            self._carriers.start(accepted.joined)
+        return Reply(202, accepted.body)
+
+    async def _get_part(self, request: Request, caller: Caller) -> Reply:
+        channel, part_id = _channel(caller), request.path_params["id"]
+        verify(caller.arrival, caller.sender, caller.key)
+        status = await self._platform.store.transact(lambda books: overview.part_status(books, part_id, channel.id))
+        return Reply(200, msgspec.json.encode(status))
+
+    async def _post_payment(self, _: Request, caller: Caller) -> Reply:
+        channel = _channel(caller)
+        body = await orders.create_payment(
+            self._platform, caller.arrival, channel=channel, sender=caller.sender, key=caller.key
+        )
+        return Reply(201, body)
+
+    async def _get_payment(self, request: Request, caller: Caller) -> Reply:
+        payment_id = request.path_params["id"]
+        verify(caller.arrival, caller.sender, caller.key)
+        status = await self._platform.store.transact(
+            lambda books: overview.payment_status(books, payment_id, caller.sender.id)
+        )
+        return Reply(200, msgspec.json.encode(status))
+
+    async def _cancel(self, request: Request, caller: Caller) -> Reply:
+        payment_id = request.path_params["id"]
+        body = await orders.cancel_payment(
+            self._platform, caller.arrival, payment_id, sender=caller.sender, key=caller.key
+        )
+        return Reply(200, body)
+
+    async def _choose(self, _: Request, caller: Caller) -> Reply:
+        accepted = await orders.settle_quarantine(
+            self._platform, caller.arrival, channel=_channel(caller), sender=caller.sender, key=caller.key
+        )
+        if accepted.joined is not None:
+            self._carriers.start(accepted.joined)
+        return Reply(200, accepted.body)
+
+    async def _set_number(self, _: Request, caller: Caller) -> Reply:
+        body = await orders.set_number(
+            self._platform, caller.arrival, _back_end(caller), sender=caller.sender, key=caller.key
+        )
+        return Reply(200, body)
+
+    async def _issue_value(self, _: Request, caller: Caller) -> Reply:
+        body = await orders.issue_value(
+            self._platform, caller.arrival, _back_end(caller), sender=caller.sender, key=caller.key
+        )
+        return Reply(200, body)
+
+
+async def _read(request: Request) -> bytes:
+    """Read a body within its bound; raises TooLarge as soon as it is passed."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limits.BODY_MAX:
+            raise TooLarge(f"a body has at most {limits.BODY_MAX} bytes")
+    return bytes(body)
+
+
+def _headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Read headers; raises Malformed when one that a signature rests on is there twice."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in raw:
+        name = raw_name.decode("latin-1")
+        if name in headers and name in SINGLE_HEADERS:
+            raise Malformed(f"the header {name} is there twice")
+        headers[name] = raw_value.decode("latin-1")
+    return headers
+
+
+async def _nowhere(_request: Request, _caller: Caller) -> Reply:
+    raise NotFound("nothing is at this address")
+
+
+async def _not_so(_request: Request, _caller: Caller) -> Reply:
+    raise MethodRefused("this address does not take this method")
+
+
+def _channel(caller: Caller) -> Channel:
+    if caller.channel is None:
+        raise CertificateWrongPurpose("this address is for channels, not for institutions")
+    return caller.channel
+
+
+def _back_end(caller: Caller) -> BackEnd:
+    if caller.back_end is None:
+        raise CertificateWrongPurpose("this address is for institutions, not for channels")
+    return caller.back_end
+
+
+def _refusal(error: Exception, request_id: str) -> Reply:
+    document = problems.problem(error, request_id)
+    return Reply(document.status, problems.encode(document))
+
+
+def _response(reply: Reply, media_type: str, headers: dict[str, str]) -> Response:
+    return Response(reply.body, reply.status, {**headers, "cache-control": "no-store"}, media_type)

@@ -1,0 +1,60 @@
+"""Turn errors into RFC 9457 problem documents: the one place that knows HTTP status codes."""
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from tallystick import errors
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+_STATUS: Final = (
+    (errors.MethodRefused, 405),
+    (errors.TooLarge, 413),
+    (errors.WrongMediaType, 415),
+    (errors.NotAuthentic, 401),
+    (errors.Forbidden, 403),
+    (errors.NotFound, 404),
+    (errors.Conflict, 409),
+    (errors.Unprocessable, 422),
+    (errors.TooMany, 429),
+    (errors.Unavailable, 503),
+    (errors.StoreFailed, 503),
+    (errors.Refused, 400),
+)
+
+
+class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A problem document; `code` is stable, `remedy` says what to do, `field` names what is wrong."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    remedy: str
+    request_id: str
+    field: str | None = None
+
+
+def problem(error: Exception, request_id: str) -> Problem:
+    """Describe an error to the caller; what is not a refusal of ours says nothing about its cause."""
+    if not isinstance(error, errors.Refused | errors.StoreFailed):
+        error = errors.TallystickError("the platform failed; nothing more is told here")
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    return Problem(
+        type=f"urn:tallystick:problem:{error.code}",
+        title=error.code.replace("_", " "),
+        status=status,
+        code=error.code,
+        detail=error.detail,
+        remedy=error.remedy,
+        request_id=request_id,
+        field=error.field,
+    )
+
+
+def encode(document: Problem) -> bytes:
+    """Encode a problem as JSON."""
+    return msgspec.json.encode(document)

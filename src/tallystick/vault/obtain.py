@@ -1,0 +1,71 @@
+"""From joined fields to routing facts and a credential (patent claims 4 to 8, 11)."""
+
+from collections.abc import Mapping
+from typing import assert_never
+
+from tallystick import limits
+from tallystick.assembly.facts import CredentialKind, RoutingFacts
+from tallystick.assembly.model import Payment
+from tallystick.errors import CredentialRefused
+from tallystick.runtime import Clock
+from tallystick.secret import Pan, Secret
+from tallystick.security.ports import Keyring
+from tallystick.vault.keep import pick
+from tallystick.vault.model import AccountCredential, CardCredential, Credential
+from tallystick.vault.ports import Stretcher, VaultStore
+
+
+def routing_facts(kind: CredentialKind, fields: Mapping[str, Secret], payment: Payment, currency: str) -> RoutingFacts:
+    """Take from joined fields what routing may know: leading card digits, an account's scheme, an institution."""
+    institution = payment.element.institution
+    if kind is CredentialKind.LOGIN and institution is None and len(payment.allowed) == 1:
+        institution = payment.allowed[0]
+    pan, account = fields.get("pan"), fields.get("account")
+    return RoutingFacts(
+        kind=kind,
+        currency=currency,
+        institution=institution,
+        issuer=pan.reveal()[: limits.ISSUER_DIGITS] if pan is not None else None,
+        scheme=account.reveal().partition(":")[0] if account is not None else None,
+        allowed=payment.allowed,
+    )
+
+
+async def obtain(
+    kind: CredentialKind,
+    fields: Mapping[str, Secret],
+    *,
+    institution: str,
+    claimed_by: str | None,
+    store: VaultStore,
+    keyring: Keyring,
+    stretcher: Stretcher,
+    clock: Clock,
+) -> Credential:
+    """Return the credential itself (embodiment 1), or the one stored for this institution (embodiment 2).
+
+    Raises CredentialRefused when a field is missing, or for any reason of `keep.pick`; Unavailable as `keep.pick` does.
+    """
+    try:
+        match kind:
+            case CredentialKind.CARD:
+                pan = Pan(fields["pan"].reveal())
+                return CardCredential(pan=pan, expiry=fields.get("expiry"), pin_block=fields.get("pin_block"))
+            case CredentialKind.ACCOUNT:
+                return AccountCredential(account=fields["account"], secret=fields["secret"])
+            case CredentialKind.LOGIN:
+                username, password = fields["username"].reveal(), fields["password"]
+            case _:
+                assert_never(kind)
+    except KeyError as error:
+        raise CredentialRefused("incomplete") from error
+    return await pick(
+        store,
+        keyring,
+        stretcher,
+        clock,
+        username=username,
+        password=password,
+        institution=institution,
+        claimed_by=claimed_by,
+    )

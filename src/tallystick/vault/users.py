@@ -1,0 +1,192 @@
+"""Registered payers: names, passwords and the record key that opens their credentials (patent claim 6)."""
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from tallystick import limits
+from tallystick.assembly.element import normal_phone
+from tallystick.crypto import box, kdf
+from tallystick.crypto.binding import bind
+from tallystick.crypto.passwords import PARAMETERS, SALT_BYTES, StretchedPassword
+from tallystick.errors import CredentialRefused, EnvelopeUnopenable, FieldInvalid
+from tallystick.runtime import Clock, Randomness, new_id
+from tallystick.secret import Secret
+from tallystick.security.ports import Keyring, Purpose
+from tallystick.vault.model import Contact, User
+from tallystick.vault.ports import Stretcher, VaultBooks, VaultStore
+
+EMAIL_MAX: Final = 254  # characters, RFC 5321 section 4.5.3.1.3 without the angle brackets
+EMAIL: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+")
+NOBODY: Final = "usr_nobody"  # tries against names that nobody has are counted here, for the same work as for a name
+NOBODYS_SALT: Final = bytes(SALT_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Unlocked:
+    """A user whose password was right, and the key of the user's credentials: never kept, never printed."""
+
+    user_id: str
+    record_key: bytes = field(repr=False)
+
+
+async def register(
+    store: VaultStore,
+    keyring: Keyring,
+    stretcher: Stretcher,
+    clock: Clock,
+    randomness: Randomness,
+    *,
+    username: str,
+    password: Secret,
+    contact: Contact,
+) -> str:
+    """Register a payer; return the user id.
+
+    The record key is random and wrapped under a key made of both the password and the vault key: a stolen database
+    with the vault key but no password opens nothing, nor does the password without the vault key. The verifier is
+    sealed under the vault key: a stolen database alone allows no guessing of passwords.
+
+    Raises:
+        FieldInvalid: the name, the password or the contact is out of bounds (`field` says which).
+        AlreadyExists: the name is taken: the payer chooses another.
+        Unavailable, StoreFailed: nothing was registered; try again.
+    """
+    name_digest = kdf.digest(keyring.key(Purpose.BLIND_INDEX), "username", normal_username(username))
+    if not limits.PASSWORD_MIN <= len(password) <= limits.PASSWORD_MAX:
+        bounds = f"{limits.PASSWORD_MIN} to {limits.PASSWORD_MAX}"
+        raise FieldInvalid(f"a password has {bounds} characters", field="password")
+    contact = normal_contact(contact)
+    user_id, salt = new_id("usr", randomness), randomness.token(SALT_BYTES)
+    stretched = await stretcher.stretch(password, salt, PARAMETERS)
+    vault_key = keyring.key(Purpose.VAULT)
+    user = User(
+        id=user_id,
+        name_digest=name_digest,
+        salt=salt,
+        kdf=PARAMETERS,
+        verifier=box.seal(kdf.derive(vault_key, "verifier"), stretched.verifier, bind("verifier", user_id)),
+        wrapped_key=box.seal(
+            _wrapping_key(vault_key, stretched), randomness.token(kdf.KEY_BYTES), bind("record-key", user_id)
+        ),
+        sealed_contact=box.seal(
+            kdf.derive(vault_key, "contact"), msgspec.json.encode(contact), bind("contact", user_id)
+        ),
+        created_at=clock.now(),
+    )
+
+    async def add(book: VaultBooks) -> None:
+        await book.add_user(user)
+
+    await store.transact(add)
+    return user_id
+
+
+async def verify(
+    store: VaultStore, keyring: Keyring, stretcher: Stretcher, clock: Clock, *, username: str, password: Secret
+) -> Unlocked:
+    """Verify a password and unwrap the user's record key.
+
+    1. The try is counted, durably, before anything is checked: a crash or a race gives nobody a free guess.
+    2. After `limits.PASSWORD_TRIES_MAX` tries in the window no password is checked, not even the right one.
+    3. The password is the user's. An unknown name costs the same work and gives the same answer, and so does a
+       locked one, up to its reason: time does not tell who exists.
+    4. The record key opens under the password and the vault key together; only then are the tries forgotten.
+
+    Left to the caller: that no reason is shown to whoever sent the password.
+
+    Raises:
+        CredentialRefused: "too_many_tries"; "wrong_login" for a wrong password and for an unknown name alike;
+            "record_damaged" when a stored value does not open. The payment is refused.
+        Unavailable, StoreFailed: nothing was checked.
+    """
+    # 1.
+    user, tries = await _count_try(store, keyring, clock, username)
+    known = user is not None and tries <= limits.PASSWORD_TRIES_MAX
+    salt, parameters = (user.salt, user.kdf) if user is not None and known else (NOBODYS_SALT, PARAMETERS)
+    stretched = await stretcher.stretch(password, salt, parameters)
+    # 2.
+    if user is not None and not known:
+        raise CredentialRefused("too_many_tries")
+    # 3.
+    if user is None:
+        raise CredentialRefused("wrong_login")
+    _check_password(keyring, user, stretched)
+    # 4.
+    wrapping_key = _wrapping_key(keyring.key(Purpose.VAULT), stretched)
+    record_key = open_record(wrapping_key, user.wrapped_key, bind("record-key", user.id))
+    user_id = user.id
+
+    async def clear(book: VaultBooks) -> None:
+        await book.clear_tries(user_id)
+
+    await store.transact(clear)
+    return Unlocked(user_id, record_key)
+
+
+def open_record(key: bytes, sealed: bytes, context: bytes) -> bytes:
+    """Unseal a value of our own store; raises CredentialRefused("record_damaged") when it does not open."""
+    try:
+        return box.unseal(key, sealed, context)
+    except EnvelopeUnopenable:
+        raise CredentialRefused("record_damaged") from None
+
+
+def open_contact(keyring: Keyring, user: User) -> Contact:
+    """Return where a user gets notices; raises CredentialRefused("record_damaged") when the stored value is damaged."""
+    key = kdf.derive(keyring.key(Purpose.VAULT), "contact")
+    return msgspec.json.decode(open_record(key, user.sealed_contact, bind("contact", user.id)), type=Contact)
+
+
+def normal_username(username: str) -> str:
+    """Fold compatibility forms and case (NFKC, full case folding) so that one name has one form.
+
+    Raises:
+        FieldInvalid: not 1 to `limits.USERNAME_MAX` characters, or one of them is a space or not printable.
+    """
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", username).casefold())
+    if not 1 <= len(folded) <= limits.USERNAME_MAX:
+        raise FieldInvalid(f"a user name has 1 to {limits.USERNAME_MAX} characters", field="username")
+    if not folded.isprintable() or " " in folded:
+        raise FieldInvalid("a user name has no spaces and no control characters", field="username")
+    return folded
+
+
+def normal_contact(contact: Contact) -> Contact:
+    """Return the contact with its phone in E.164 form; raises FieldInvalid when it names nothing or nothing usable."""
+    if contact.phone is None and contact.email is None:
+        raise FieldInvalid("a contact has a phone number, an e-mail address or both", field="contact")
+    if contact.email is not None and (len(contact.email) > EMAIL_MAX or not EMAIL.fullmatch(contact.email)):
+        raise FieldInvalid("the e-mail address is not a plain ASCII address", field="email")
+    return Contact(phone=normal_phone(contact.phone) if contact.phone is not None else None, email=contact.email)
+
+
+async def _count_try(store: VaultStore, keyring: Keyring, clock: Clock, username: str) -> tuple[User | None, int]:
+    try:
+        name_digest = kdf.digest(keyring.key(Purpose.BLIND_INDEX), "username", normal_username(username))
+    except FieldInvalid:
+        name_digest = b""  # a name that cannot be registered is an unknown name, no other answer
+
+    async def count(book: VaultBooks) -> tuple[User | None, int]:
+        user = await book.user_named(name_digest)
+        counted = user.id if user is not None else NOBODY
+        return user, await book.count_try(counted, clock.now(), limits.PASSWORD_TRIES_WINDOW_MS)
+
+    return await store.transact(count)
+
+
+def _check_password(keyring: Keyring, user: User, stretched: StretchedPassword) -> None:
+    key = kdf.derive(keyring.key(Purpose.VAULT), "verifier")
+    verifier = open_record(key, user.verifier, bind("verifier", user.id))
+    try:
+        stretched.check(verifier)
+    except CredentialRefused:
+        raise CredentialRefused("wrong_login") from None
+
+
+def _wrapping_key(vault_key: bytes, stretched: StretchedPassword) -> bytes:
+    """Combine two 32-byte keys by HKDF over their concatenation: whoever lacks either one lacks the result."""
+    return kdf.derive(vault_key + stretched.wrapping_key, "record-key-wrapping")
