@@ -9,7 +9,7 @@ ARGS ?=
 $(VENV)/.ready: pyproject.toml uv.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv sync --quiet --frozen --all-extras
+	$(BIN)/uv sync --quiet --frozen
 	touch $@
 
 demo: $(VENV)/.ready  ## Play the main job over real TLS; ARGS="--once --json" prints one document.

@@ -46,7 +46,8 @@ from tallystick.wire.payment import (
     PaymentCreated,
 )
 
-EXPIRES_IN_MIN: Final = 60  # seconds a created payment waits at least
+EXPIRES_IN_MIN: Final = 1  # second a created payment waits at least
+CODE_KEPT_MS: Final = 3_600_000  # ms after a payment's end in which its code is still told from an unknown one
 VALUE_VALID_MAX: Final = 366 * 24 * 3600  # seconds a back end's value may be valid
 _DONE: Final = msgspec.json.encode(Done())
 
@@ -73,7 +74,7 @@ async def create_payment(
                 payment.element,
                 Claim(payment_id=payment.id),
                 valid_from=payment.opened_at,
-                valid_until=payment.expires_at,
+                valid_until=Millis(payment.expires_at + CODE_KEPT_MS),
             )
             await _tell_code(platform, books, contact, payment, code)
         created = PaymentCreated(payment=payment.id, expires_at=payment.expires_at, code=code)

@@ -1,0 +1,104 @@
+"""The connectors of a running platform, built from sealed settings and kept open."""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from tallystick.crypto import box
+from tallystick.crypto.binding import bind
+from tallystick.crypto.signing import load_public
+from tallystick.delivery.books import Books, Store
+from tallystick.delivery.ports import Connector
+from tallystick.errors import ChannelUnknown, Misconfigured, NotSent
+from tallystick.routing.model import BackEnd
+from tallystick.runtime import Clock, Millis
+from tallystick.security.model import Sender
+from tallystick.security.ports import Keyring, Purpose
+from tallystick.security.verify import seal_sender_key
+
+RELOAD_MS: Final = 1_000  # ms a connector is used before its settings are read again
+
+
+class ConnectorRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is sealed for one back end: its connector's settings, and the key it signs messages to us with."""
+
+    settings: msgspec.Raw
+    sender_key: str | None = None
+
+
+class _Open(Struct, kw_only=True):
+    sealed: bytes
+    connector: Connector
+    checked_at: Millis
+
+
+Builder = Callable[[bytes], Connector]
+
+
+class ConnectorRegistry:
+    """Build connectors on demand (`delivery.ports.Connectors`) and know institutions as senders."""
+
+    def __init__(self, store: Store[Books], keyring: Keyring, clock: Clock, builders: dict[str, Builder]) -> None:
+        self._store = store
+        self._at_rest = keyring.key(Purpose.AT_REST)
+        self._clock = clock
+        self._builders = builders
+        self._open: dict[str, _Open] = {}
+
+    async def connector(self, back_end: BackEnd) -> Connector:
+        """Return the back end's connector, rebuilt when its settings changed; raises NotSent when it has none."""
+        held, now = self._open.get(back_end.id), self._clock.now()
+        if held is not None and now - held.checked_at < RELOAD_MS:
+            return held.connector
+        sealed = await self._store.transact(lambda books: books.connector_settings(back_end.id))
+        if sealed is None:
+            raise NotSent("this back end has no connector settings")
+        if held is not None and held.sealed == sealed:
+            held.checked_at = now
+            return held.connector
+        try:
+            record = open_record(self._at_rest, back_end.id, sealed)
+            connector = self._builders[back_end.connector](bytes(record.settings))
+        except (Misconfigured, KeyError) as error:
+            raise NotSent("this back end's connector settings cannot be used") from error
+        self._open[back_end.id] = _Open(sealed=sealed, connector=connector, checked_at=now)
+        if held is not None:
+            await held.connector.aclose()
+        return connector
+
+    async def sender(self, institution: str) -> tuple[BackEnd, Sender]:
+        """Return an institution and its signature key; raises ChannelUnknown when it may not send."""
+
+        async def read(books: Books) -> tuple[BackEnd | None, bytes | None]:
+            table = await books.routing_table()
+            back_end = next((b for b in table.back_ends if b.id == institution), None)
+            return back_end, await books.connector_settings(institution)
+
+        back_end, sealed = await self._store.transact(read)
+        key = open_record(self._at_rest, institution, sealed).sender_key if sealed is not None else None
+        if back_end is None or key is None:
+            raise ChannelUnknown("no institution is registered as a sender under this certificate")
+        pem = key.encode()
+        algorithm = load_public(pem).algorithm
+        return back_end, Sender(
+            id=institution, algorithm=algorithm, sealed_key=seal_sender_key(self._at_rest, institution, pem)
+        )
+
+    async def aclose(self) -> None:
+        """Close every connector."""
+        for held in self._open.values():
+            await held.connector.aclose()
+        self._open.clear()
+
+
+def seal_record(at_rest: bytes, institution: str, record: ConnectorRecord) -> bytes:
+    """Seal a back end's connector record for its row."""
+    return box.seal(at_rest, msgspec.json.encode(record), bind("connector", institution))
+
+
+def open_record(at_rest: bytes, institution: str, sealed: bytes) -> ConnectorRecord:
+    """Open a back end's connector record; raises EnvelopeUnopenable when the row was tampered with."""
+    clear = box.unseal(at_rest, sealed, bind("connector", institution))
+    return msgspec.json.decode(clear, type=ConnectorRecord)

@@ -1,0 +1,146 @@
+"""A directory of key files that only its owner may read: whole files or none, and no copy after destruction."""
+
+import errno
+import fcntl
+import os
+import secrets
+import stat
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from tallystick.errors import AlreadyExists, Misconfigured, NotFound
+
+DIRECTORY_MODE: Final = 0o700
+FILE_MODE: Final = 0o600
+FILE_MAX: Final = 8 * 1024  # bytes of one key file
+UNFINISHED: Final = ".unfinished-"  # prefix of a file that is being written
+OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+
+
+class KeyDirectory:
+    """Read, create and destroy key files in one directory; `write` makes this the only process that may change it.
+
+    1. The directory is no link, belongs to this process's user and is closed to all others; so is every file read.
+    2. A file appears whole or not at all, and is on disk (file and directory synced) before `create` returns.
+    3. A writer holds the directory's lock, so that two processes never rotate the same keys; readers take no lock.
+    4. What a crash left unfinished holds key bytes: the next writer destroys it.
+
+    File names come from the code, never from a message. A missing directory is made, with its parents, for a writer.
+
+    Raises:
+        Misconfigured: the directory is missing, open to others, or written to by another process. The process stops.
+    """
+
+    def __init__(self, path: Path, *, write: bool) -> None:
+        self._path = path
+        if write:
+            path.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+        try:
+            self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError as error:
+            raise Misconfigured(f"the key directory cannot be opened: {path.name}") from error
+        try:
+            # 1.
+            _check_private(self._fd, path.name)
+            if write:
+                # 3.
+                self._lock()
+                # 4.
+                for name in self._listed(unfinished=True):
+                    self.destroy(name)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the directory and its lock up; the object is of no use afterwards."""
+        os.close(self._fd)
+
+    def names(self) -> list[str]:
+        """List the key files, by name."""
+        return self._listed(unfinished=False)
+
+    def read(self, name: str) -> bytes:
+        """Return a file's content; raises NotFound when there is none, Misconfigured when it is open to others."""
+        try:
+            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=self._fd)
+        except FileNotFoundError:
+            raise NotFound(f"there is no key file {name}") from None
+        except OSError as error:
+            raise Misconfigured(f"the key file cannot be opened: {name}") from error
+        with os.fdopen(fd, "rb") as file:
+            # 1.
+            _check_private(fd, name)
+            content = file.read(FILE_MAX + 1)
+        if len(content) > FILE_MAX:
+            raise Misconfigured(f"the key file is longer than any key: {name}")
+        return content
+
+    def create(self, name: str, content: bytes) -> None:
+        """Write a new file, durable when this returns; raises AlreadyExists when there is one of this name.
+
+        Left to the caller: a full or failing disk raises OSError, and the key must not be used then.
+        """
+        if name in self.names():
+            raise AlreadyExists(f"there is a key file {name} already")
+        # 2.
+        unfinished = f"{UNFINISHED}{secrets.token_hex(8)}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        fd = os.open(unfinished, flags, FILE_MODE, dir_fd=self._fd)
+        try:
+            with os.fdopen(fd, "wb") as file:
+                os.fchmod(fd, FILE_MODE)  # whatever the umask says
+                file.write(content)
+                file.flush()
+                os.fsync(fd)
+            os.rename(unfinished, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+            os.fsync(self._fd)
+        except BaseException:
+            self.destroy(unfinished)
+            raise
+
+    def destroy(self, name: str) -> None:
+        """Overwrite a file, remove it, and return when both are on disk; a missing one is destroyed already.
+
+        A file system or drive that writes elsewhere (copy on write, wear levelling, snapshots) may keep the old block:
+        there, the directory belongs on an encrypted volume whose snapshots are kept no longer than the keys.
+        """
+        try:
+            fd = os.open(name, os.O_WRONLY | os.O_NOFOLLOW, dir_fd=self._fd)
+        except FileNotFoundError:
+            return
+        with os.fdopen(fd, "wb") as file:
+            file.write(bytes(os.fstat(fd).st_size))
+            file.flush()
+            os.fsync(fd)
+        os.unlink(name, dir_fd=self._fd)
+        os.fsync(self._fd)
+
+    def _listed(self, *, unfinished: bool) -> list[str]:
+        names = os.listdir(self._fd)  # noqa: PTH208  # by descriptor: the directory that was checked
+        return sorted(name for name in names if name.startswith(UNFINISHED) is unfinished)
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+            raise Misconfigured(f"another process writes to the key directory {self._path.name}") from error
+
+
+def _check_private(fd: int, name: str) -> None:
+    found = os.fstat(fd)
+    if found.st_uid != os.geteuid():
+        raise Misconfigured(f"the key file or directory belongs to another user: {name}")
+    if found.st_mode & OTHERS:
+        raise Misconfigured(f"the key file or directory is open to others, take their rights away (chmod go=): {name}")

@@ -1,0 +1,84 @@
+"""At-rest keys of parts, one per epoch of `limits.EPOCH_MS`, each a file until it is destroyed."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+from tallystick import limits
+from tallystick.adapters.keys.directory import KeyDirectory
+from tallystick.crypto.kdf import KEY_BYTES
+from tallystick.errors import KeyUnknown, Misconfigured, NotFound
+from tallystick.runtime import Millis, Randomness
+
+EPOCH_ID: Final = re.compile(r"ep_([0-9]{1,15})")
+
+
+class FileEpochKeys:
+    """Keep epoch keys in a directory and in memory (`assembly.ports.EpochKeys`).
+
+    Epochs begin at whole multiples of `limits.EPOCH_MS`; `ep_<ms>` names one by its beginning. Once every ten minutes
+    `current` waits for the disk (some milliseconds), else everything is answered from memory. Without `write` the
+    object reads what the platform's process wrote, and makes and destroys nothing.
+
+    Raises:
+        Misconfigured: the directory is unfit (`KeyDirectory`), or a file in it is no key.
+    """
+
+    def __init__(self, directory: Path, randomness: Randomness, *, write: bool = True) -> None:
+        self._files = KeyDirectory(directory, write=write)
+        self._randomness = randomness
+        self._write = write
+        self._keys: dict[str, bytes] = {}
+        for name in self._files.names():
+            _begins(name)
+
+    def current(self, now: Millis) -> str:
+        """Return the id of the epoch that `now` lies in, with its key durable before this returns.
+
+        Raises:
+            KeyUnknown: this process may only read, and the epoch has no key yet.
+        """
+        epoch = f"ep_{now - now % limits.EPOCH_MS}"
+        if epoch in self._keys:
+            return epoch
+        if self._write and epoch not in self._files.names():
+            key = self._randomness.token(KEY_BYTES)
+            self._files.create(epoch, key)
+        self.key(epoch)
+        return epoch
+
+    def key(self, epoch: str) -> bytes:
+        """Return an epoch's key; raises KeyUnknown once it is destroyed: what it sealed is gone for good."""
+        if epoch not in self._keys:
+            self._keys[epoch] = self._read(epoch)
+        return self._keys[epoch]
+
+    def destroy_before(self, now: Millis) -> list[str]:
+        """Destroy every epoch key older than `limits.EPOCH_KEPT_MS`, on disk and in memory; returns their ids."""
+        over = [name for name in self._files.names() if _begins(name) + limits.EPOCH_KEPT_MS <= now]
+        for epoch in over:
+            self._keys.pop(epoch, None)
+            self._files.destroy(epoch)
+        return over
+
+    def close(self) -> None:
+        """Give the directory up."""
+        self._files.close()
+
+    def _read(self, epoch: str) -> bytes:
+        if not EPOCH_ID.fullmatch(epoch):
+            raise KeyUnknown("this names no epoch")
+        try:
+            key = self._files.read(epoch)
+        except NotFound:
+            raise KeyUnknown("this epoch's key is destroyed") from None
+        if len(key) != KEY_BYTES:
+            raise Misconfigured(f"the epoch key is damaged: {epoch}")
+        return key
+
+
+def _begins(name: str) -> int:
+    epoch = EPOCH_ID.fullmatch(name)
+    if epoch is None:
+        raise Misconfigured(f"a file among the epoch keys is none: {name}")
+    return int(epoch[1])

@@ -1,0 +1,172 @@
+"""Part-opening keys in files: made, published under the identity key's signature, and destroyed on time."""
+
+import base64
+import contextlib
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from tallystick import limits
+from tallystick.adapters.keys.directory import KeyDirectory
+from tallystick.crypto.hpke import OpeningKey, Suite
+from tallystick.crypto.jose import JweKey, sign_jws
+from tallystick.crypto.signing import Ed25519Private
+from tallystick.errors import EnvelopeUnopenable, KeyUnknown, Misconfigured, NotFound, Unavailable
+from tallystick.runtime import Millis, Randomness, new_id
+from tallystick.security.ports import Opener
+from tallystick.wire.keys import IDENTITY_KID, JWE_SUITE, LIST_TYPE, KeyList, PublishedKey
+
+SUITES: Final = (Suite.MLKEM768_X25519.value, Suite.P256.value, JWE_SUITE)
+"""One key of each is current at any time, published in this order."""
+
+
+class _KeyFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a key file holds: a key that is published for `limits.OPENING_KEY_LIFE_MS` after `made_at`."""
+
+    suite: str
+    private: bytes
+    made_at: int
+
+
+class _Held(msgspec.Struct, frozen=True, kw_only=True):
+    """A key in memory; `opens_until` is the overlap after its last publication."""
+
+    suite: str
+    made_at: int
+    opens_until: int
+    opener: Opener
+    published: PublishedKey
+
+
+class _JweOpener:
+    """Open the bytes of a compact JWE (`security.ports.Opener`)."""
+
+    def __init__(self, key: JweKey) -> None:
+        self._key = key
+
+    def open(self, sealed: bytes, info: bytes) -> bytes:
+        """Open a compact JWE; raises EnvelopeUnopenable, AlgorithmRefused or KeyUnknown for its public header."""
+        try:
+            token = sealed.decode("ascii")
+        except UnicodeDecodeError:
+            raise EnvelopeUnopenable("this is no compact token") from None
+        return self._key.open(token, info)
+
+
+class FileOpeningKeys:
+    """Keep part-opening keys in a directory and in memory (`security.ports.OpeningKeys`).
+
+    A key is published for `limits.OPENING_KEY_LIFE_MS` and opens for `limits.OPENING_KEY_OVERLAP_MS` more, so a sender
+    may hold the list it fetched last for that overlap. With `write` the caller calls `rotate` at the start and then at
+    least every few minutes. Without it the object reads what the platform's process wrote before, and changes nothing.
+
+    Raises:
+        Misconfigured: the directory is unfit (`KeyDirectory`), or a key in it is damaged.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        identity: Ed25519Private,
+        randomness: Randomness,
+        *,
+        policies: tuple[str, ...] = (),
+        write: bool = True,
+    ) -> None:
+        self._files = KeyDirectory(directory, write=write)
+        self._identity = identity
+        self._randomness = randomness
+        self._policies = policies
+        self._held: dict[str, _Held] = {}
+        for key_id in self._files.names():
+            with contextlib.suppress(NotFound):  # a reader may meet a key that is destroyed just now
+                self._held[key_id] = self._load(key_id)
+        self._list: str | None = None
+
+    def opener(self, key_id: str, now: Millis) -> Opener:
+        """Return the opener; raises KeyUnknown when the key never existed, is over or was destroyed."""
+        held = self._held.get(key_id)
+        if held is None or now >= held.opens_until:
+            raise KeyUnknown("the platform holds no such opening key now")
+        return held.opener
+
+    def published(self, now: Millis) -> str:
+        """Return the newest key of each suite as a compact JWS of `wire.keys.KeyList`, until the next change the same.
+
+        Raises:
+            Unavailable: a suite has no key that opens now: `rotate` was not called.
+        """
+        newest = self._newest()
+        if any(suite not in newest or now >= newest[suite].opens_until for suite in SUITES):
+            raise Unavailable("no part-opening key is ready yet")
+        if self._list is None:
+            keys = tuple(newest[suite].published for suite in SUITES)
+            payload = msgspec.json.encode(KeyList(issued=now, keys=keys, policies=self._policies))
+            self._list = sign_jws(self._identity, payload, IDENTITY_KID, LIST_TYPE)
+        return self._list
+
+    def rotate(self, now: Millis) -> list[str]:
+        """Make the keys that are due and destroy those that are over; returns the ids destroyed.
+
+        A key is durable before it is published.
+        """
+        newest = self._newest()
+        for suite in SUITES:
+            if suite not in newest or now >= newest[suite].made_at + limits.OPENING_KEY_LIFE_MS:
+                self._make(suite, now)
+        over = [key_id for key_id, held in self._held.items() if now >= held.opens_until]
+        for key_id in over:
+            del self._held[key_id]
+            self._files.destroy(key_id)
+        return over
+
+    def identity_pem(self) -> bytes:
+        """Return the public identity key (SubjectPublicKeyInfo, PEM): senders get it by another way and pin it."""
+        return self._identity.public().pem()
+
+    def close(self) -> None:
+        """Give the directory up."""
+        self._files.close()
+
+    def _newest(self) -> dict[str, _Held]:
+        by_age = sorted(self._held.values(), key=lambda held: held.made_at)
+        return {held.suite: held for held in by_age}
+
+    def _make(self, suite: str, now: Millis) -> None:
+        key_id = new_id("pk", self._randomness)
+        if suite == JWE_SUITE:
+            private = JweKey.generate(key_id).private_bytes()
+        else:
+            private = OpeningKey.generate(Suite(suite)).private_bytes()
+        self._files.create(key_id, msgspec.json.encode(_KeyFile(suite=suite, private=private, made_at=now)))
+        self._held[key_id] = self._load(key_id)
+        self._list = None
+
+    def _load(self, key_id: str) -> _Held:
+        try:
+            stored = msgspec.json.decode(self._files.read(key_id), type=_KeyFile)
+        except msgspec.DecodeError:
+            raise Misconfigured(f"the opening key is damaged: {key_id}") from None
+        if stored.suite not in SUITES:
+            raise Misconfigured(f"the opening key is of a suite this version does not know: {key_id}")
+        opens_until = stored.made_at + limits.OPENING_KEY_LIFE_MS + limits.OPENING_KEY_OVERLAP_MS
+        opener: Opener
+        public: str | dict[str, str]
+        if stored.suite == JWE_SUITE:
+            jwe = JweKey.from_private(key_id, stored.private)
+            opener, public = _JweOpener(jwe), jwe.public_jwk()
+        else:
+            hpke = OpeningKey.from_private(Suite(stored.suite), stored.private)
+            opener, public = hpke, base64.urlsafe_b64encode(hpke.public).decode().rstrip("=")
+        published = PublishedKey(
+            id=key_id,
+            format="jwe" if stored.suite == JWE_SUITE else "hpke",
+            suite=stored.suite,
+            public=public,
+            not_before=stored.made_at - limits.FRESHNESS_MS,  # for a sender whose clock is late
+            not_after=opens_until,
+        )
+        return _Held(
+            suite=stored.suite, made_at=stored.made_at, opens_until=opens_until, opener=opener, published=published
+        )

@@ -1,0 +1,167 @@
+"""The embedded store: one SQLite file, one connection, no threads, group commit.
+
+Making a change durable costs one wait for the disk. Works that arrive while the loop is busy share it: they run one
+after the other inside one transaction, each behind a savepoint of its own, and are acknowledged together after COMMIT.
+"""
+
+import asyncio
+import sqlite3
+from collections import deque
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+from tallystick.adapters.store.drive import drive
+from tallystick.adapters.store.sqlite_book import Cache
+from tallystick.adapters.store.sqlite_channels import SqliteChannels
+from tallystick.adapters.store.sqlite_claims import SqliteClaims
+from tallystick.adapters.store.sqlite_intents import SqliteIntents
+from tallystick.adapters.store.sqlite_open import connect
+from tallystick.adapters.store.sqlite_parts import SqliteParts
+from tallystick.adapters.store.sqlite_payments import SqlitePayments
+from tallystick.adapters.store.sqlite_replay import SqliteReplay
+from tallystick.adapters.store.sqlite_routes import SqliteConnectors, SqliteRoutes
+from tallystick.adapters.store.sqlite_vault import SqliteNotices, SqliteUsers
+from tallystick.errors import Misconfigured, StoreFailed, Unavailable
+
+BATCH_MAX: Final = 256  # works that share one commit; bounds how long the loop is held
+WAITING_MAX: Final = 8_192  # works that wait for a commit; more are refused
+
+T = TypeVar("T")
+
+
+class SqliteBooks(
+    SqliteChannels,
+    SqliteReplay,
+    SqlitePayments,
+    SqliteParts,
+    SqliteClaims,
+    SqliteRoutes,
+    SqliteConnectors,
+    SqliteUsers,
+    SqliteNotices,
+    SqliteIntents,
+):
+    """All books on one connection; implements `delivery.books.Books`."""
+
+
+class Waiting(NamedTuple):
+    """A work that waits for its turn, and where its caller waits for the outcome."""
+
+    work: Callable[[SqliteBooks], Awaitable[Any]]
+    done: asyncio.Future[Any]
+
+
+class Outcome(NamedTuple):
+    """What a work gave: a value, or the error that undid it."""
+
+    value: Any = None
+    error: BaseException | None = None
+
+
+class SqliteStore:
+    """Implement `delivery.books.Store` on the SQLite file at `path`, created when missing.
+
+    Other processes may use the same file; a writer waits for the other up to `sqlite_open.BUSY_TIMEOUT_S`, with the
+    whole event loop, so they keep their transactions short. Raises Misconfigured when the file cannot be used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._db = connect(path)
+        self._cache = Cache()
+        self._books = SqliteBooks(self._db, self._cache)
+        self._waiting: deque[Waiting] = deque()
+        self._committing = False
+        self._closed = False
+
+    async def transact(self, work: Callable[[SqliteBooks], Awaitable[T]]) -> T:
+        """Run `work` as one transaction and return its result once the change is on disk; see `Store.transact`."""
+        if self._committing:
+            raise Misconfigured("a transaction waits only on the store")
+        if self._closed:
+            raise StoreFailed("the store is closed")
+        if len(self._waiting) >= WAITING_MAX:
+            raise Unavailable("too many transactions wait for the store")
+        loop = asyncio.get_running_loop()
+        if not self._waiting:
+            loop.call_soon(self._commit_waiting)
+        waiting = Waiting(work, loop.create_future())
+        self._waiting.append(waiting)
+        result: T = await waiting.done
+        return result
+
+    async def checkpoint(self) -> bool:
+        """Move the log into the database and empty it, which also overwrites the old images of erased content.
+
+        False when another process still reads from the log: try again later. Raises StoreFailed when the disk fails.
+        """
+        try:
+            busy: int = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        except sqlite3.Error as error:
+            raise failed(error) from error
+        return not busy
+
+    async def aclose(self) -> None:
+        """Finish the works that wait, then close; later transactions raise StoreFailed. Closing twice is harmless."""
+        self._closed = True
+        while self._waiting:
+            self._commit_waiting()
+        self._db.close()
+
+    def _commit_waiting(self) -> None:
+        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH_MAX))]
+        if not batch:
+            return
+        self._committing = True
+        try:
+            outcomes = self._commit(batch)
+        except sqlite3.Error as error:
+            outcomes = [Outcome(error=failed(error)) for _ in batch]
+        finally:
+            self._committing = False
+        for waiting, outcome in zip(batch, outcomes, strict=True):
+            if waiting.done.cancelled():
+                continue
+            if outcome.error is None:
+                waiting.done.set_result(outcome.value)
+            else:
+                waiting.done.set_exception(outcome.error)
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._commit_waiting)
+
+    def _commit(self, batch: list[Waiting]) -> list[Outcome]:
+        """Run a batch and make it durable; raises sqlite3.Error when nothing of it counts."""
+        # IMMEDIATE: a transaction that begins as a reader may find, at its first write, that another process was first.
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._cache.refresh(self._db.execute("PRAGMA data_version").fetchone()[0])
+            outcomes = [self._run(waiting) for waiting in batch]
+            self._db.execute("COMMIT")
+        except BaseException:
+            # A full disk makes SQLite roll back by itself.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+        return outcomes
+
+    def _run(self, waiting: Waiting) -> Outcome:
+        """Run one work behind its savepoint; raises sqlite3.Error when SQLite gave up the whole transaction."""
+        if waiting.done.cancelled():
+            return Outcome()
+        self._db.execute("SAVEPOINT work")
+        try:
+            outcome = Outcome(value=drive(waiting.work, self._books))
+        except BaseException as error:  # whatever a work raises belongs to its own caller
+            if isinstance(error, sqlite3.Error) and not self._db.in_transaction:
+                raise
+            self._db.execute("ROLLBACK TO work")
+            outcome = Outcome(error=failed(error) if isinstance(error, sqlite3.Error) else error)
+        self._db.execute("RELEASE work")
+        return outcome
+
+
+def failed(error: sqlite3.Error) -> StoreFailed:
+    """Translate a database error; its own text is left out, for it may quote a row."""
+    failure = StoreFailed(f"the database refused: {getattr(error, 'sqlite_errorname', type(error).__name__)}")
+    failure.__cause__ = error
+    return failure

@@ -1,0 +1,61 @@
+"""What every SQLite book shares: the connection, the cache of rarely changed rows and the JSON of small values."""
+
+import sqlite3
+from typing import Any
+
+import msgspec
+
+from tallystick.channels.model import Channel
+from tallystick.routing.model import RoutingTable
+
+ENCODER = msgspec.json.Encoder(order="deterministic")
+FIELDS = msgspec.json.Decoder(frozenset[str])
+
+Row = Any
+"""One row as sqlite3 gives it: a tuple typed by the STRICT table it comes from."""
+
+
+class Cache:
+    """Rows that every part needs and only an operator changes: channels, the routing table, connector settings.
+
+    Kept rows are always committed ones of the database's present state: the committer calls `refresh` once a batch,
+    a book calls `changed` before it writes such a row, and from then on nothing is kept until the next batch, so that
+    a write that is undone leaves nothing behind.
+    """
+
+    def __init__(self) -> None:
+        self.channels: dict[str, Channel] = {}
+        self.connectors: dict[str, bytes] = {}
+        self.table: RoutingTable | None = None
+        self.keeps = False
+        self._version = -1
+
+    def refresh(self, version: int) -> None:
+        """Start a batch; `version` is `PRAGMA data_version`, which changes when another connection commits."""
+        if version != self._version:
+            self._clear()
+            self._version = version
+        self.keeps = True
+
+    def changed(self) -> None:
+        """Forget everything, and keep nothing for the rest of this batch."""
+        self._clear()
+        self.keeps = False
+
+    def _clear(self) -> None:
+        self.channels.clear()
+        self.connectors.clear()
+        self.table = None
+
+
+class SqliteBook:
+    """Base of the books: they run on one connection, inside the transaction that the store has open."""
+
+    def __init__(self, db: sqlite3.Connection, cache: Cache) -> None:
+        self._db = db
+        self._cache = cache
+
+
+def to_json(value: object) -> str:
+    """Encode a small value as JSON; sets come out sorted, so that equal values are equal texts."""
+    return ENCODER.encode(value).decode()

@@ -1,0 +1,84 @@
+"""Channels in SQLite."""
+
+# ruff: noqa: S608  # every text is built from constants of this module
+
+from tallystick.adapters.store.sqlite_book import FIELDS, Row, SqliteBook, to_json
+from tallystick.channels.model import Channel, ChannelKind, ChannelState
+from tallystick.errors import AlreadyExists, NotFound
+
+COLUMNS = "id, name, kind, state, fields, proves_payer, algorithm, sealed_key, created_at"
+FIND = f"SELECT {COLUMNS} FROM channel WHERE id = ?"
+LIST = f"SELECT {COLUMNS} FROM channel ORDER BY name"
+ADD = f"INSERT INTO channel ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+NAME_TAKEN = "SELECT 1 FROM channel WHERE name = ? AND id <> ?"
+REPLACE = """
+    UPDATE channel SET name = ?2, kind = ?3, state = ?4, fields = ?5, proves_payer = ?6, algorithm = ?7,
+      sealed_key = ?8, created_at = ?9
+    WHERE id = ?1
+"""
+
+
+class SqliteChannels(SqliteBook):
+    """Implement `channels.ports.ChannelBook`."""
+
+    async def channel(self, channel_id: str) -> Channel | None:
+        """Find one channel."""
+        kept = self._cache.channels.get(channel_id)
+        if kept is not None:
+            return kept
+        row = self._db.execute(FIND, (channel_id,)).fetchone()
+        if row is None:
+            return None
+        channel = from_row(row)
+        if self._cache.keeps:
+            self._cache.channels[channel_id] = channel
+        return channel
+
+    async def channels(self) -> list[Channel]:
+        """List all channels, by name."""
+        return [from_row(row) for row in self._db.execute(LIST)]
+
+    async def add_channel(self, channel: Channel) -> None:
+        """Register a channel; raises AlreadyExists when the id or the name is taken."""
+        self._cache.changed()
+        if not self._db.execute(ADD, to_row(channel)).rowcount:
+            raise AlreadyExists("a channel has this id or name")
+
+    async def replace_channel(self, channel: Channel) -> None:
+        """Store a changed channel; raises NotFound when it was never registered, AlreadyExists on another's name."""
+        self._cache.changed()
+        if self._db.execute(NAME_TAKEN, (channel.name, channel.id)).fetchone():
+            raise AlreadyExists("another channel has this name")
+        if not self._db.execute(REPLACE, to_row(channel)).rowcount:
+            raise NotFound("no channel has this id")
+
+
+def to_row(channel: Channel) -> Row:
+    """Order a channel's values as the table does."""
+    return (
+        channel.id,
+        channel.name,
+        channel.kind.value,
+        channel.state.value,
+        to_json(channel.fields),
+        channel.proves_payer,
+        channel.algorithm,
+        channel.sealed_key,
+        channel.created_at,
+    )
+
+
+def from_row(row: Row) -> Channel:
+    """Read a channel back."""
+    id_, name, kind, state, fields, proves_payer, algorithm, sealed_key, created_at = row
+    return Channel(
+        id=id_,
+        name=name,
+        kind=ChannelKind(kind),
+        state=ChannelState(state),
+        fields=FIELDS.decode(fields),
+        proves_payer=bool(proves_payer),
+        algorithm=algorithm,
+        sealed_key=sealed_key,
+        created_at=created_at,
+    )

@@ -1,0 +1,152 @@
+"""Payments in SQLite: every rule about fate and state stands in the WHERE of the statement that writes it."""
+
+# ruff: noqa: S608  # every text is built from constants of this module
+
+import msgspec
+
+from tallystick.adapters.store.sqlite_book import Row, SqliteBook, to_json
+from tallystick.assembly.facts import ElementKind, Fate, Order, PaymentState
+from tallystick.assembly.model import Element, Payment
+from tallystick.errors import AlreadyExists, AlreadyFinal
+from tallystick.runtime import Millis
+
+ORDER = msgspec.json.Decoder(Order)
+ALLOWED = msgspec.json.Decoder(tuple[str, ...])
+
+COLUMNS = """id, policy, element_kind, element_digest, element_institution, claimed, opened_at, expires_at, state, fate,
+    contested, owner, user_id, ordered, allowed, back_end, response_code, reason, updated_at"""
+FIND = f"SELECT {COLUMNS} FROM payment WHERE id = ?"
+OPEN = f"""
+    SELECT {COLUMNS} FROM payment WHERE element_digest = ? AND policy = ? AND fate IS NULL
+"""
+ADD = f"""
+    INSERT INTO payment ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO NOTHING
+"""
+NOTE_PART = """
+    UPDATE payment SET state = 'half', ordered = ?, contested = ?, expires_at = ?
+    WHERE id = ? AND fate IS NULL
+"""
+DECIDE = "UPDATE payment SET fate = ?2, state = ?2, updated_at = ?3 WHERE id = ?1 AND fate IS NULL"
+ADVANCE = """
+    UPDATE payment SET state = ?, back_end = ?, response_code = ?, reason = ?, updated_at = ?
+    WHERE id = ? AND state = ? AND fate = 'joined'
+"""
+EXPIRED = "SELECT id FROM payment WHERE fate IS NULL AND expires_at <= ? ORDER BY expires_at, seq LIMIT ?"
+RECENT = f"SELECT {COLUMNS} FROM payment ORDER BY seq DESC LIMIT ?"
+
+# One text per state, because SQLite takes a partial index only when the statement repeats the index's own condition.
+WAITING = (PaymentState.OPEN, PaymentState.HALF)
+IN_STATE = {
+    state: f"""
+    SELECT {COLUMNS} FROM payment WHERE state = '{state.value}' {"AND fate IS NULL" if state in WAITING else ""}
+    ORDER BY seq LIMIT ?
+    """
+    for state in PaymentState
+}
+
+
+class SqlitePayments(SqliteBook):
+    """Implement the half of `assembly.ports.PaymentBook` that is about payments; see `sqlite_parts` for the other."""
+
+    async def payment(self, payment_id: str) -> Payment | None:
+        """Find a payment by id."""
+        row = self._db.execute(FIND, (payment_id,)).fetchone()
+        return None if row is None else from_row(row)
+
+    async def open_payment(self, digest: bytes, policy: str) -> Payment | None:
+        """Find the payment without a fate that waits under this element digest and policy: at most one."""
+        row = self._db.execute(OPEN, (digest, policy)).fetchone()
+        return None if row is None else from_row(row)
+
+    async def add_payment(self, payment: Payment) -> None:
+        """Add a payment; raises AlreadyExists when another without a fate has the same element digest and policy."""
+        if not self._db.execute(ADD, to_row(payment)).rowcount:
+            raise AlreadyExists("a payment waits under this element, or has this id")
+
+    async def note_part(self, payment_id: str, *, order: Order | None, contested: bool, expires_at: Millis) -> None:
+        """Record that a part was filed; raises AlreadyFinal when no payment without a fate has this id."""
+        ordered = None if order is None else to_json(order)
+        if not self._db.execute(NOTE_PART, (ordered, contested, expires_at, payment_id)).rowcount:
+            raise AlreadyFinal("no payment without a fate has this id")
+
+    async def decide_fate(self, payment_id: str, fate: Fate, at: Millis) -> bool:
+        """Write the fate and its state (JOINED, CANCELLED, EXPIRED) if there is none yet; True for the one winner."""
+        return self._db.execute(DECIDE, (payment_id, fate.value, at)).rowcount == 1
+
+    async def advance(
+        self,
+        payment_id: str,
+        *,
+        expected: PaymentState,
+        state: PaymentState,
+        at: Millis,
+        back_end: str | None = None,
+        response_code: str | None = None,
+        reason: str | None = None,
+    ) -> bool:
+        """Move a joined payment from `expected` to `state` by compare-and-set, overwriting the texts; True if moved."""
+        row = (state.value, back_end, response_code, reason, at, payment_id, expected.value)
+        return self._db.execute(ADVANCE, row).rowcount == 1
+
+    async def expired_payments(self, now: Millis, limit: int) -> list[str]:
+        """List payments without a fate whose `expires_at` is not after `now`, longest expired first."""
+        return [payment_id for (payment_id,) in self._db.execute(EXPIRED, (now, limit))]
+
+    async def payments_in(self, state: PaymentState, limit: int) -> list[Payment]:
+        """List payments in one state, oldest first."""
+        return [from_row(row) for row in self._db.execute(IN_STATE[state], (limit,))]
+
+    async def recent_payments(self, limit: int) -> list[Payment]:
+        """List the newest payments, newest first."""
+        return [from_row(row) for row in self._db.execute(RECENT, (limit,))]
+
+
+def to_row(payment: Payment) -> Row:
+    """Order a payment's values as the table does."""
+    return (
+        payment.id,
+        payment.policy,
+        payment.element.kind.value,
+        payment.element.digest,
+        payment.element.institution,
+        payment.claimed,
+        payment.opened_at,
+        payment.expires_at,
+        payment.state.value,
+        None if payment.fate is None else payment.fate.value,
+        payment.contested,
+        payment.owner,
+        payment.user_id,
+        None if payment.order is None else to_json(payment.order),
+        to_json(payment.allowed),
+        payment.back_end,
+        payment.response_code,
+        payment.reason,
+        payment.updated_at,
+    )
+
+
+def from_row(row: Row) -> Payment:
+    """Read a payment back."""
+    id_, policy, kind, digest, institution, claimed, opened_at, expires_at, state, fate, *rest = row
+    contested, owner, user_id, ordered, allowed, back_end, response_code, reason, updated_at = rest
+    return Payment(
+        id=id_,
+        policy=policy,
+        element=Element(kind=ElementKind(kind), digest=digest, institution=institution),
+        claimed=bool(claimed),
+        opened_at=opened_at,
+        expires_at=expires_at,
+        state=PaymentState(state),
+        fate=None if fate is None else Fate(fate),
+        contested=bool(contested),
+        owner=owner,
+        user_id=user_id,
+        order=None if ordered is None else ORDER.decode(ordered),
+        allowed=ALLOWED.decode(allowed),
+        back_end=back_end,
+        response_code=response_code,
+        reason=reason,
+        updated_at=updated_at,
+    )

@@ -1,0 +1,111 @@
+"""TLS contexts of listeners and connectors (patent claims 12 and 32): 1.3, or 1.2 with AEAD suites only.
+
+Built from bare `ssl.SSLContext`, not `create_default_context`, which would honour SSLKEYLOGFILE and write session keys
+to a file, and would trust the machine's public authorities.
+"""
+
+import logging
+import os
+import ssl
+import stat
+from pathlib import Path
+from typing import Final
+
+from tallystick.errors import Misconfigured
+
+SUITES_1_2: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"  # TLS 1.3 suites are all AEAD and need no list
+OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+
+log = logging.getLogger("tallystick.tls")
+
+
+class ReportedHandshake(ssl.SSLObject):
+    """Log why a peer's handshake failed: asyncio and uvloop close the connection without a word to either side."""
+
+    def do_handshake(self) -> None:
+        """Shake hands; log the library's reason, which names no peer data, before passing it on."""
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as refusal:
+            log.info("handshake refused: %s", getattr(refusal, "verify_message", None) or refusal.reason)
+            raise
+
+
+def server_context(chain: Path, key: Path, client_ca: Path | None) -> ssl.SSLContext:
+    """Make the context of a listener with certificate `chain` (leaf first) and private `key`.
+
+    1. With `client_ca`, a handshake without a certificate that chains to it, is valid now and is for client
+       authentication fails. None is for browser listeners only.
+    2. No ticket is given, so TLS 1.3 never resumes a session: that would skip the check of the certificate, and a
+       ticket key that lives as long as the process would undo forward secrecy (RFC 8446 section 8.1).
+       TLS 1.2 still resumes by session id, which Python cannot turn off; the peer's certificate stays with the session.
+    3. The private key is readable by its owner only.
+
+    Left to the caller: revocation and expiry during a connection (`RevocationList.check` on every request).
+    Raises Misconfigured: the process refuses to start.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _harden(context)
+    context.sslobject_class = ReportedHandshake
+    context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
+    # 1.
+    if client_ca is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        _trust(context, client_ca)
+    # 2.
+    context.options |= ssl.OP_NO_TICKET
+    context.num_tickets = 0
+    # 3.
+    _present(context, chain, key)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def client_context(ca: Path, cert: Path | None = None, key: Path | None = None) -> ssl.SSLContext:
+    """Make the context of a connector: the server's certificate chains to `ca` and names the host (RFC 9525).
+
+    `cert` and `key` are given together, for a peer that asks for a client certificate. Raises Misconfigured.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # CERT_REQUIRED and check_hostname are this protocol's defaults
+    _harden(context)
+    context.hostname_checks_common_name = False
+    _trust(context, ca)
+    if (cert is None) != (key is None):
+        raise Misconfigured("a client certificate and its private key are given together")
+    if cert is not None and key is not None:
+        _present(context, cert, key)
+    return context
+
+
+def check_private(key: Path) -> None:
+    """Refuse a private key file that its group or others may touch; Misconfigured names the file."""
+    try:
+        mode = key.stat().st_mode
+    except OSError as missing:
+        raise Misconfigured(f"the private key file cannot be read: {key.name}") from missing
+    if os.name == "posix" and mode & OTHERS:
+        raise Misconfigured(f"the private key file is open to others; chmod 600 it: {key.name}")
+
+
+def _harden(context: ssl.SSLContext) -> None:
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(SUITES_1_2)
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+
+
+def _trust(context: ssl.SSLContext, ca: Path) -> None:
+    try:
+        context.load_verify_locations(cafile=ca)
+    except OSError as broken:  # ssl.SSLError is one
+        raise Misconfigured(f"the file of trusted authorities cannot be used: {ca.name}") from broken
+
+
+def _present(context: ssl.SSLContext, chain: Path, key: Path) -> None:
+    check_private(key)
+    try:
+        context.load_cert_chain(chain, key)
+    except OSError as broken:  # ssl.SSLError is one
+        raise Misconfigured(f"the certificate and its private key cannot be used together: {chain.name}") from broken

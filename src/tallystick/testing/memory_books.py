@@ -1,0 +1,261 @@
+"""The other books in memory: channels, replay, routes, connectors, users, notices, intents."""
+
+from msgspec.structs import replace
+
+from tallystick.channels.model import Channel
+from tallystick.delivery.model import Intent, IntentState
+from tallystick.errors import AlreadyExists, NotFound, Replayed, StoreFailed, TooMany
+from tallystick.routing.model import BackEnd, IssuerRule, RoutingTable
+from tallystick.runtime import Millis
+from tallystick.security.model import StoredAnswer
+from tallystick.testing.memory_payments import MemoryPayments
+from tallystick.testing.memory_table import Journal, MemoryBook, Table
+from tallystick.vault.model import Notice, StoredCredential, User
+
+STAN_MAX = 999_999  # six digits, ISO 8583 DE11
+
+
+class MemoryChannels(MemoryBook):
+    """Implement `channels.ports.ChannelBook`."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(journal)
+        self._channels: Table[str, Channel] = Table(journal)
+
+    async def channel(self, channel_id: str) -> Channel | None:
+        """Find one channel."""
+        return self._channels.get(channel_id)
+
+    async def channels(self) -> list[Channel]:
+        """List all channels, by name."""
+        return sorted(self._channels.rows(), key=lambda channel: channel.name)
+
+    async def add_channel(self, channel: Channel) -> None:
+        """Register a channel; raises AlreadyExists when the id or the name is taken."""
+        if any(channel.id == other.id or channel.name == other.name for other in self._channels.rows()):
+            raise AlreadyExists("a channel has this id or name")
+        self._channels.put(channel.id, channel)
+
+    async def replace_channel(self, channel: Channel) -> None:
+        """Store a changed channel; raises NotFound when it was never registered, AlreadyExists on another's name."""
+        if any(channel.id != other.id and channel.name == other.name for other in self._channels.rows()):
+            raise AlreadyExists("another channel has this name")
+        if self._channels.get(channel.id) is None:
+            raise NotFound("no channel has this id")
+        self._channels.put(channel.id, channel)
+
+
+class MemoryReplay(MemoryBook):
+    """Implement `security.ports.ReplayBook`."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(journal)
+        self._nonces: Table[tuple[str, str], Millis] = Table(journal)
+        self._answers: Table[tuple[str, str], tuple[StoredAnswer, Millis]] = Table(journal)
+
+    async def remember_nonce(self, sender: str, nonce: str, until: Millis) -> None:
+        """Use up a nonce; raises Replayed when this sender used it before."""
+        if self._nonces.get((sender, nonce)) is not None:
+            raise Replayed("this nonce was used before")
+        self._nonces.put((sender, nonce), until)
+
+    async def stored_answer(self, sender: str, key: str) -> StoredAnswer | None:
+        """Find the answer kept for an Idempotency-Key of this sender."""
+        kept = self._answers.get((sender, key))
+        return None if kept is None else kept[0]
+
+    async def keep_answer(self, sender: str, key: str, answer: StoredAnswer, until: Millis) -> None:
+        """Keep an answer until the given time; raises AlreadyExists rather than change the answer of a key."""
+        if self._answers.get((sender, key)) is not None:
+            raise AlreadyExists("an answer is kept for this Idempotency-Key")
+        self._answers.put((sender, key), (answer, until))
+
+    async def purge_replay(self, now: Millis, limit: int) -> int:
+        """Delete at most `limit` nonces and as many answers whose time is over; returns how many rows went."""
+        nonces = sorted((until, key) for key, until in self._nonces.items() if until <= now)[:limit]
+        answers = sorted((until, key) for key, (_, until) in self._answers.items() if until <= now)[:limit]
+        for _, key in nonces:
+            self._nonces.drop(key)
+        for _, key in answers:
+            self._answers.drop(key)
+        return len(nonces) + len(answers)
+
+
+class MemoryRoutes(MemoryBook):
+    """Implement `routing.ports.RouteBook`."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(journal)
+        self._back_ends: Table[str, BackEnd] = Table(journal)
+        self._rules: Table[None, tuple[int, tuple[IssuerRule, ...]]] = Table(journal)
+
+    async def routing_table(self) -> RoutingTable:
+        """Read the whole table with its version, back ends by id."""
+        version, rules = self._rules.get(None) or (0, ())
+        back_ends = sorted(self._back_ends.rows(), key=lambda back_end: back_end.id)
+        return RoutingTable(version=version, back_ends=tuple(back_ends), issuer_rules=rules)
+
+    async def put_back_end(self, back_end: BackEnd) -> int:
+        """Add or replace a back end by id; returns the new version. Raises AlreadyExists when another has its name."""
+        if any(back_end.id != other.id and back_end.name == other.name for other in self._back_ends.rows()):
+            raise AlreadyExists("another back end has this name")
+        self._back_ends.put(back_end.id, back_end)
+        return await self.put_issuer_rules((await self.routing_table()).issuer_rules)
+
+    async def put_issuer_rules(self, rules: tuple[IssuerRule, ...]) -> int:
+        """Replace all issuer rules; returns the new version."""
+        version = (await self.routing_table()).version + 1
+        self._rules.put(None, (version, rules))
+        return version
+
+
+class MemoryConnectors(MemoryBook):
+    """Implement `delivery.ports.ConnectorBook`."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(journal)
+        self._settings: Table[str, bytes] = Table(journal)
+
+    async def connector_settings(self, institution: str) -> bytes | None:
+        """Return the sealed settings."""
+        return self._settings.get(institution)
+
+    async def put_connector_settings(self, institution: str, sealed: bytes) -> None:
+        """Store or replace the sealed settings."""
+        self._settings.put(institution, sealed)
+
+
+class MemoryUsers(MemoryBook):
+    """Implement `vault.ports.UserBook`."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(journal)
+        self._users: Table[str, User] = Table(journal)
+        self._tries: Table[str, tuple[Millis, int]] = Table(journal)
+        self._credentials: Table[tuple[str, str], StoredCredential] = Table(journal)
+        self._numbers: Table[tuple[str, str, str], bool] = Table(journal)
+
+    async def add_user(self, user: User) -> None:
+        """Register a user; raises AlreadyExists when the name is taken."""
+        if any(user.id == other.id or user.name_digest == other.name_digest for other in self._users.rows()):
+            raise AlreadyExists("a user has this name or id")
+        self._users.put(user.id, user)
+
+    async def user(self, user_id: str) -> User | None:
+        """Find a user by id."""
+        return self._users.get(user_id)
+
+    async def user_named(self, name_digest: bytes) -> User | None:
+        """Find a user by the keyed digest of the name."""
+        return next((user for user in self._users.rows() if user.name_digest == name_digest), None)
+
+    async def count_try(self, user_id: str, now: Millis, window_ms: int) -> int:
+        """Count one password try before it is checked; returns the tries since the window began, this one included."""
+        began_at, tries = self._tries.get(user_id) or (now, 0)
+        if began_at + window_ms <= now:
+            began_at, tries = now, 0
+        self._tries.put(user_id, (began_at, tries + 1))
+        return tries + 1
+
+    async def clear_tries(self, user_id: str) -> None:
+        """Forget the tries of a user after a right password."""
+        self._tries.drop(user_id)
+
+    async def put_credential(self, credential: StoredCredential) -> None:
+        """Store or replace a user's credential for an institution."""
+        if self._users.get(credential.user_id) is None:
+            raise StoreFailed("a credential needs a user")
+        self._credentials.put((credential.institution, credential.user_id), credential)
+
+    async def credential(self, user_id: str, institution: str) -> StoredCredential | None:
+        """Find a user's credential for an institution."""
+        return self._credentials.get((institution, user_id))
+
+    async def enrolled_without_number(self, institution: str, period: str, limit: int) -> list[str]:
+        """List user ids with a credential at this institution and no number of this period yet."""
+        enrolled = sorted(user_id for (where, user_id), _ in self._credentials.items() if where == institution)
+        return [user_id for user_id in enrolled if not self._numbers.get((institution, user_id, period))][:limit]
+
+    async def note_number(self, institution: str, user_id: str, period: str) -> bool:
+        """Record that the user's number of this period was made; False when it was already recorded."""
+        if self._numbers.get((institution, user_id, period)):
+            return False
+        self._numbers.put((institution, user_id, period), True)
+        return True
+
+
+class MemoryNotices(MemoryBook):
+    """Implement `vault.ports.NoticeBook`."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(journal)
+        self._notices: Table[str, Notice] = Table(journal)
+
+    async def add_notice(self, notice: Notice) -> None:
+        """Add a notice; raises AlreadyExists when its id is taken."""
+        if self._notices.get(notice.id) is not None:
+            raise AlreadyExists("a notice has this id")
+        self._notices.put(notice.id, notice)
+
+    async def due_notices(self, now: Millis, limit: int) -> list[Notice]:
+        """List notices due at `now`, longest due first."""
+        due = [notice for notice in self._notices.rows() if notice.due_at <= now]
+        return sorted(due, key=lambda notice: notice.due_at)[:limit]
+
+    async def delay_notice(self, notice_id: str, due_at: Millis) -> None:
+        """Count a failed attempt and set the next time."""
+        notice = self._notices.get(notice_id)
+        if notice is not None:
+            self._notices.put(notice_id, replace(notice, attempts=notice.attempts + 1, due_at=due_at))
+
+    async def drop_notice(self, notice_id: str) -> None:
+        """Delete a notice that was sent or given up."""
+        self._notices.drop(notice_id)
+
+
+class MemoryIntents(MemoryPayments):
+    """Implement `delivery.ports.IntentBook`; an intent needs its payment."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(journal)
+        self._stans: Table[tuple[str, str], int] = Table(journal)
+        self._intents: Table[str, tuple[Intent, ...]] = Table(journal)
+        self._sending: Table[tuple[str, int], Intent] = Table(journal)
+
+    async def next_stan(self, back_end: str, day: str) -> int:
+        """Return the next trace number of a back end and day (YYYYMMDD): 1 to 999999, never twice; TooMany beyond."""
+        stan = (self._stans.get((back_end, day)) or 0) + 1
+        if stan > STAN_MAX:
+            raise TooMany("the trace numbers of this back end and day are used up")
+        self._stans.put((back_end, day), stan)
+        return stan
+
+    async def add_intent(self, intent: Intent) -> None:
+        """Record an intent; raises AlreadyExists when the payment has one with this `n`."""
+        if await self.payment(intent.payment_id) is None:
+            raise StoreFailed("an intent needs a payment")
+        earlier = self._intents.get(intent.payment_id) or ()
+        if any(intent.n == other.n for other in earlier):
+            raise AlreadyExists("the payment has an intent with this number")
+        self._intents.put(intent.payment_id, (*earlier, intent))
+        if intent.state is IntentState.SENDING:
+            self._sending.put((intent.payment_id, intent.n), intent)
+
+    async def settle_intent(self, payment_id: str, n: int, *, state: IntentState, code: str | None, at: Millis) -> bool:
+        """Settle an intent that is SENDING; False when it was settled already."""
+        sending = self._sending.get((payment_id, n))
+        if sending is None:
+            return False
+        settled = replace(sending, state=state, code=code, settled_at=at)
+        intents = self._intents.get(payment_id) or ()
+        self._intents.put(payment_id, tuple(settled if intent.n == n else intent for intent in intents))
+        self._sending.drop((payment_id, n))
+        return True
+
+    async def intents(self, payment_id: str) -> list[Intent]:
+        """List the intents of a payment by `n`."""
+        return sorted(self._intents.get(payment_id) or (), key=lambda intent: intent.n)
+
+    async def sending_intents(self, limit: int) -> list[Intent]:
+        """List unsettled intents, oldest first: after a crash their outcome is unknown."""
+        return self._sending.rows()[:limit]

@@ -1,0 +1,62 @@
+"""A store in memory with every promise of the real one except durability; deterministic, for tests and simulations."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from tallystick.adapters.store.drive import drive
+from tallystick.errors import StoreFailed
+from tallystick.testing.memory_books import (
+    MemoryChannels,
+    MemoryConnectors,
+    MemoryIntents,
+    MemoryNotices,
+    MemoryReplay,
+    MemoryRoutes,
+    MemoryUsers,
+)
+from tallystick.testing.memory_payments import MemoryClaims
+from tallystick.testing.memory_table import Journal
+
+T = TypeVar("T")
+
+
+class MemoryBooks(
+    MemoryChannels,
+    MemoryReplay,
+    MemoryIntents,
+    MemoryClaims,
+    MemoryRoutes,
+    MemoryConnectors,
+    MemoryUsers,
+    MemoryNotices,
+):
+    """All books in memory; implements `delivery.books.Books`."""
+
+
+class MemoryStore:
+    """Implement `delivery.books.Store` without a disk."""
+
+    def __init__(self) -> None:
+        self._journal: Journal = []
+        self._books = MemoryBooks(self._journal)
+        self._closed = False
+
+    async def transact(self, work: Callable[[MemoryBooks], Awaitable[T]]) -> T:
+        """Run `work` as one transaction and return its result; see `Store.transact`."""
+        # A durable store never answers at once: other tasks get their turn here too.
+        await asyncio.sleep(0)
+        if self._closed:
+            raise StoreFailed("the store is closed")
+        try:
+            return drive(work, self._books)
+        except BaseException:
+            for undo in reversed(self._journal):
+                undo()
+            raise
+        finally:
+            self._journal.clear()
+
+    async def aclose(self) -> None:
+        """Close; later transactions raise StoreFailed. Closing twice is harmless."""
+        self._closed = True
