@@ -171,7 +171,7 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
         opening.rotate(desk.clock.now())
         epochs = FileEpochKeys(desk.layout.epochs, desk.randomness)
         stack.callback(epochs.close)
-        registry = _registry(desk)
+        registry = connector_registry(desk)
         stack.push_async_callback(registry.aclose)
         platform = Platform(
             store=desk.store,
@@ -243,7 +243,7 @@ async def _first_rules(desk: Office) -> None:
         await desk.store.transact(lambda books: books.put_issuer_rules(STARTING_RULES))
 
 
-def _registry(desk: Office) -> ConnectorRegistry:
+def connector_registry(desk: Office) -> ConnectorRegistry:
     context = tls.client_context(desk.ca.trust, desk.layout.certificate, desk.layout.private_key)
 
     def iso8583(settings: bytes) -> Iso8583Connector:

@@ -80,7 +80,7 @@ def _secret(kind: type, value: Any) -> Secret:
 
 def _refuse_secrets(raw: Mapping[str, Any]) -> None:
     for section, key in (("smtp", "password"), ("sms", "token")):
-        if key in raw.get(section, {}):
+        if key in _table(raw, section):
             variable = f"{PREFIX}{section}__{key}_file".upper()
             raise Misconfigured(f"{section}.{key} is a secret: give it by {variable}, not in the TOML")
 
@@ -90,8 +90,23 @@ def _overlay(raw: dict[str, Any], environ: Mapping[str, str]) -> None:
         section, found, key = name.removeprefix(PREFIX).lower().partition("__")
         if not name.startswith(PREFIX) or not found:
             continue
-        table = raw.setdefault(section, {})
+        raw.setdefault(section, {})
+        table = _table(raw, section)
         if key.endswith("_file"):
-            table[key.removesuffix("_file")] = Path(value).read_text(encoding="utf-8").strip()
+            table[key.removesuffix("_file")] = _read(Path(value), name)
         else:
             table[key] = value
+
+
+def _table(raw: Mapping[str, Any], section: str) -> dict[str, Any]:
+    table = raw.get(section, {})
+    if not isinstance(table, dict):
+        raise Misconfigured(f"the setting {section} is a section, not a value")
+    return table
+
+
+def _read(path: Path, variable: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"the file that {variable} names cannot be read as text") from error

@@ -303,7 +303,7 @@ class NoRoute(TallystickError):
     """No back end in the routing table serves this credential."""
 
     code = "no_route"
-    remedy = "See tallystick routes explain for the table's answer."
+    remedy = "See tallystick route explain for the table's answer."
 
 
 class DeliveryError(TallystickError):

@@ -10,7 +10,6 @@ import msgspec
 
 from tallystick import limits
 from tallystick.assembly import policy as policies
-from tallystick.assembly.content import open_values
 from tallystick.assembly.element import backend_element, code_element, new_code, normal_institution, phone_element
 from tallystick.assembly.facts import Fate
 from tallystick.assembly.intake import read_element, read_order
@@ -19,6 +18,7 @@ from tallystick.assembly.model import Claim, Element, Payment
 from tallystick.assembly.policy import ORDER_FIELD
 from tallystick.channels.model import Channel
 from tallystick.crypto import kdf
+from tallystick.crypto.binding import bind
 from tallystick.crypto.signing import Verifier
 from tallystick.delivery.books import Books, Within
 from tallystick.errors import AlreadyFinal, FieldInvalid, FieldNotAllowed, Forbidden, NotFound
@@ -114,15 +114,7 @@ async def settle_quarantine(
         element = read_element(choice.element, platform.keyring.key(Purpose.BLIND_INDEX))
         payment = await books.open_payment(element.digest, policy.name)
         if payment is not None and choice.part is not None:
-            order = next(
-                (
-                    open_values(part, platform.epochs).order
-                    for part in await books.sealed_parts(payment.id)
-                    if part.id == choice.part
-                ),
-                None,
-            )
-            filed = await choose(books, payment, policy, choice.part, order, arrival.at)
+            filed = await choose(books, platform.epochs, payment, policy, choice.part, arrival.at)
             joined = filed.payment_id if filed.joined else None
         return await _candidates(books, payment)
 
@@ -181,10 +173,10 @@ async def _answer(
 ) -> bytes:
     verified = verify(arrival, sender, key)
     clear = open_envelope(read_envelope(arrival), arrival, verified, platform.opening_keys)
-    content = read_content(clear, decoder)
+    content, asked = read_content(clear, decoder), bind(arrival.target) + clear
 
     async def work(books: Books) -> bytes:
-        return await answer_once(books, platform.epochs, verified, clear, arrival.at, lambda: act(books, content))
+        return await answer_once(books, platform.epochs, verified, asked, arrival.at, lambda: act(books, content))
 
     return await platform.store.transact(work)
 

@@ -2,26 +2,33 @@
 
 from typing import Final
 
-from tallystick.assembly.facts import FINAL_STATES
+from tallystick import limits
+from tallystick.assembly.facts import FINAL_STATES, PaymentState
 from tallystick.assembly.model import Payment
 from tallystick.delivery.books import Books
 from tallystick.errors import NotFound
+from tallystick.runtime import Millis
 from tallystick.wire.part import PartStatus, WireOrder
 from tallystick.wire.payment import PaymentStatus
 
 _ACCEPTED: Final = "accepted"
 
 
-async def part_status(books: Books, part_id: str, channel_id: str) -> PartStatus:
+async def part_status(books: Books, part_id: str, channel_id: str, now: Millis) -> PartStatus:
     """Tell a part's own sender how its payment ended.
 
-    Until then the answer is always `accepted`: it never tells whether another part exists. The reason of a refusal
-    stays inside: a sender who guesses passwords or numbers learns only that the payment was refused. Raises NotFound
-    for another channel's part.
+    Until then the answer is always `accepted`: it never tells whether another part exists. A part that is not among
+    those that count (a loser, a rival, one too many) is accepted and then expired, like one under an element that
+    nobody issued: a guesser never learns of the payment it did not become part of. The reason of a refusal stays
+    inside: a sender who guesses passwords or numbers learns only that the payment was refused. Raises NotFound for
+    another channel's part.
     """
     part = await books.part(part_id)
     if part is None or part.channel_id != channel_id:
         raise NotFound("you sent no part with this id")
+    if part.rival or not part.fields:
+        over = now >= part.received_at + limits.SECRET_LIFE_MS
+        return PartStatus(part=part_id, status=PaymentState.EXPIRED if over else _ACCEPTED)
     payment = await books.payment(part.payment_id)
     if payment is None or payment.state not in FINAL_STATES:
         return PartStatus(part=part_id, status=_ACCEPTED)

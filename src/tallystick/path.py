@@ -21,12 +21,13 @@ from tallystick.assembly.intake import Intake, take_in
 from tallystick.assembly.join import Filing, file_part
 from tallystick.assembly.model import Part, Payment, SplitPolicy
 from tallystick.channels.model import Channel
+from tallystick.crypto.binding import bind
 from tallystick.crypto.signing import Verifier
 from tallystick.delivery import deliver
 from tallystick.delivery.books import Books, Store
 from tallystick.delivery.model import Instruction, Intent, IntentState
 from tallystick.delivery.ports import Connectors
-from tallystick.errors import CredentialRefused, KeyUnknown, NoRoute, NotFound, NotSent, TooMany, Unavailable
+from tallystick.errors import CredentialRefused, KeyUnknown, NoRoute, NotFound, TooMany, Unavailable
 from tallystick.routing.decide import decide
 from tallystick.routing.model import BackEnd, Decision
 from tallystick.runtime import Clock, Millis, Randomness, new_id
@@ -100,11 +101,12 @@ async def accept(
 
         async def file() -> bytes:
             nonlocal joined
-            filed = await file_part(books, filing, taken.policy, arrival.at)
+            filed = await file_part(books, platform.epochs, filing, taken.policy, arrival.at)
             joined = filed.payment_id if filed.joined else None
             return _receipt(part, taken)
 
-        body = await answer_once(books, platform.epochs, verified, clear, arrival.at, file)
+        content = bind(arrival.target, *bound) + clear
+        body = await answer_once(books, platform.epochs, verified, content, arrival.at, file)
         return Accepted(body=body, joined=joined)
 
     return await platform.store.transact(work)
@@ -173,10 +175,10 @@ async def _attempt(
     platform: Platform, payment: Payment, order: Order, back_end: BackEnd, version: int, credential: Credential
 ) -> bool:
     """Make one attempt; True when no other candidate may be tried."""
-    at, key = platform.clock.now(), deliver.idempotency_key(platform.randomness)
-    blind_key = platform.keyring.key(Purpose.BLIND_INDEX)
+    key, blind_key = deliver.idempotency_key(platform.randomness), platform.keyring.key(Purpose.BLIND_INDEX)
 
     async def intend(books: Books) -> Intent | None:
+        at = platform.clock.now()  # here, not before: the transaction may have waited past the payment's expiry
         return await deliver.record_intent(books, payment, back_end.id, version, at=at, key=key, blind_key=blind_key)
 
     intent = await platform.store.transact(intend)
@@ -191,7 +193,10 @@ async def _attempt(
 async def _send(platform: Platform, back_end: BackEnd, instruction: Instruction) -> deliver.Outcome:
     try:
         connector = await platform.connectors.connector(back_end)
-    except NotSent:
+    except Exception as error:  # noqa: BLE001 - whatever kept us from the connector, nothing was sent over it
+        _log.warning(
+            "payment %s finds no connector to %s: %s", instruction.payment_id, back_end.id, type(error).__name__
+        )
         return deliver.Outcome(state=IntentState.NOT_SENT)
     return await deliver.send(connector, instruction)
 

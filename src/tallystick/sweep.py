@@ -3,6 +3,7 @@
 Every round is bounded and safe to repeat; what one round does not finish the next one does.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -68,6 +69,8 @@ class Sweep:
                 await chore()
             except TallystickError as error:
                 _log.warning("a chore of the sweep failed: %s: %s", error.code, error.detail)
+            except Exception as error:  # noqa: BLE001 - a full disk in one chore must not stop expiry and key destruction
+                _log.error("a chore of the sweep failed: %s", type(error).__name__)
 
     async def _send_notices(self) -> None:
         platform = self.platform
@@ -129,11 +132,16 @@ async def expire(platform: Platform) -> int:
 
 
 async def retry_deliverable(platform: Platform) -> int:
-    """Carry joined payments that rest: their back ends were away, or a process died between join and intent."""
+    """Carry joined payments that rest: their back ends were away, or a process died between join and intent.
+
+    They are carried side by side: one that hangs, or cannot be carried at all, keeps no other one from its back end.
+    """
     waiting = await platform.store.transact(lambda books: books.payments_in(PaymentState.JOINED, BATCH))
     rested = [p for p in waiting if platform.clock.now() - p.updated_at >= RETRY_AFTER_MS]
-    for payment in rested:
-        await carry(platform, payment.id)
+    endings = await asyncio.gather(*(carry(platform, payment.id) for payment in rested), return_exceptions=True)
+    for payment, ending in zip(rested, endings, strict=True):
+        if isinstance(ending, Exception):
+            _log.warning("payment %s cannot be carried now: %s", payment.id, type(ending).__name__)
     return len(rested)
 
 

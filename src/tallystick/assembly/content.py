@@ -1,7 +1,7 @@
 """The content of a part at rest, and the whole that joined parts give."""
 
 import binascii
-from base64 import urlsafe_b64decode
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -62,7 +62,7 @@ def merge(policy: SplitPolicy, parts: Sequence[PartValues]) -> dict[str, Secret]
 def decode_share(data: str) -> bytes:
     """Decode a share's base64url; raises FieldInvalid."""
     try:
-        return urlsafe_b64decode(data + "=" * (-len(data) % 4))
+        return b64decode(data + "=" * (-len(data) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         raise FieldInvalid("a share is not base64url", field="share.data") from None
 

@@ -9,13 +9,15 @@ from msgspec import Struct, structs
 
 from tallystick import limits
 from tallystick.assembly import policy as policies
+from tallystick.assembly.content import open_values
 from tallystick.assembly.facts import ElementKind, Fate, Order
 from tallystick.assembly.model import Claim, Element, Part, PartFacts, Payment, SplitPolicy
 from tallystick.assembly.ports import ClaimBook, PaymentBook
-from tallystick.assembly.quarantine import Contest, contest, settle
+from tallystick.assembly.quarantine import Contest, Orders, contest, proves, settle
 from tallystick.channels.ports import ChannelBook
 from tallystick.errors import AlreadyFinal, SameChannel, Unprocessable
 from tallystick.runtime import Millis
+from tallystick.security.ports import EpochKeys
 
 
 class AssemblyBook(PaymentBook, ClaimBook, ChannelBook, Protocol):
@@ -42,7 +44,7 @@ class Filed(Struct, frozen=True, kw_only=True):
     joined: bool
 
 
-async def file_part(book: AssemblyBook, filing: Filing, policy: SplitPolicy, now: Millis) -> Filed:
+async def file_part(book: AssemblyBook, keys: EpochKeys, filing: Filing, policy: SplitPolicy, now: Millis) -> Filed:
     """File a part; join when it completes an uncontested set.
 
     1. The element selects the payment; an element nobody issued opens one that never joins, with the same answer.
@@ -59,12 +61,13 @@ async def file_part(book: AssemblyBook, filing: Filing, policy: SplitPolicy, now
     # 2.
     _refuse_same_channel(part, earlier)
     # 3.
-    if _is_beyond_hope(filing.order, payment, earlier):
+    if await _is_beyond_hope(book, part, filing.order, payment, earlier):
         await book.add_part(structs.replace(part, fields=frozenset(), sealed=b""))
         return Filed(payment_id=payment.id, joined=False)
     await book.add_part(part)
-    outcome = await contest(book, payment, earlier, part, filing.order)
-    order = _order(payment, filing.order, part.id, outcome)
+    orders = await _orders(book, payment.id, keys)
+    outcome = await contest(book, payment.id, [*earlier, part], orders)
+    order = _order(payment, outcome, orders)
     await book.note_part(
         payment.id, order=order, contested=bool(outcome.rivals), expires_at=_expiry(payment, earlier, now)
     )
@@ -75,18 +78,21 @@ async def file_part(book: AssemblyBook, filing: Filing, policy: SplitPolicy, now
 
 
 async def choose(
-    book: AssemblyBook, payment: Payment, policy: SplitPolicy, part_id: str, order: Order | None, now: Millis
+    book: AssemblyBook, keys: EpochKeys, payment: Payment, policy: SplitPolicy, part_id: str, now: Millis
 ) -> Filed:
     """Settle a quarantine for one part and join if that completes the set (the payer's proven channel decides).
 
-    `order` is the one the chosen part came with, if any. The caller has checked that the sender proves the payer.
-    Raises NotFound when the part is not a waiting candidate of this payment.
+    The caller has checked that the sender proves the payer. A payment whose time is over is left as it is. Raises
+    NotFound when the part is not a waiting candidate of this payment.
     """
+    if payment.expires_at <= now:
+        return Filed(payment_id=payment.id, joined=False)
     live = [part for part in await book.part_facts(payment.id) if part.fields]
-    outcome = await settle(book, payment.id, live, part_id)
-    order = order or payment.order
+    orders = await _orders(book, payment.id, keys)
+    outcome = await settle(book, payment.id, live, orders, part_id)
+    order = _order(payment, outcome, orders)
     await book.note_part(payment.id, order=order, contested=bool(outcome.rivals), expires_at=payment.expires_at)
-    if payment.expires_at <= now or not payment.claimed or not is_joinable(policy, outcome, order):
+    if not payment.claimed or not is_joinable(policy, outcome, order):
         return Filed(payment_id=payment.id, joined=False)
     return Filed(payment_id=payment.id, joined=await book.decide_fate(payment.id, Fate.JOINED, now))
 
@@ -98,10 +104,17 @@ def is_joinable(policy: SplitPolicy, outcome: Contest, order: Order | None) -> b
     return policies.is_complete(policy, [part.fields - {policies.ORDER_FIELD} for part in outcome.live])
 
 
-def _order(payment: Payment, brought: Order | None, part_id: str, outcome: Contest) -> Order | None:
-    if payment.order is None or (outcome.winner == part_id and brought is not None):
-        return brought or payment.order
-    return payment.order
+async def _orders(book: AssemblyBook, payment_id: str, keys: EpochKeys) -> Orders:
+    with_order = [part for part in await book.sealed_parts(payment_id) if policies.ORDER_FIELD in part.fields]
+    opened = {part.id: open_values(part, keys).order for part in with_order}
+    return {part_id: order for part_id, order in opened.items() if order is not None}
+
+
+def _order(payment: Payment, outcome: Contest, orders: Orders) -> Order | None:
+    """Return the order the payment was created with, or that of its live parts: a loser's order goes with the loser."""
+    if payment.owner is not None:
+        return payment.order
+    return next((orders[part.id] for part in outcome.live if part.id in orders), None)
 
 
 async def _select(book: AssemblyBook, filing: Filing, policy: SplitPolicy, now: Millis) -> Payment:
@@ -145,13 +158,20 @@ def _refuse_same_channel(part: PartFacts, earlier: list[PartFacts]) -> None:
             raise SameChannel("this channel already supplied another part of this payment")
 
 
-def _is_beyond_hope(order: Order | None, payment: Payment, earlier: list[PartFacts]) -> bool:
+async def _is_beyond_hope(
+    book: AssemblyBook, part: PartFacts, order: Order | None, payment: Payment, earlier: list[PartFacts]
+) -> bool:
     """Tell whether a part can never be used: it contradicts the order its payment was created with, or is one too many.
 
-    It is kept as a fact without content and answered like any other, so that a guesser learns nothing.
+    It is kept as a fact without content and answered like any other, so that a guesser learns nothing. A crowd of
+    guessers does not shut out the channel that proves the payer: its own parts are counted apart.
     """
-    contradicts = payment.owner is not None and order is not None and order != payment.order
-    return contradicts or len(earlier) >= limits.CANDIDATES_MAX
+    if payment.owner is not None and order is not None and order != payment.order:
+        return True
+    if len(earlier) < limits.CANDIDATES_MAX:
+        return False
+    proven = [other for other in earlier if await proves(book, other)]
+    return not await proves(book, part) or len(proven) >= limits.CANDIDATES_MAX
 
 
 def _expiry(payment: Payment, earlier: list[PartFacts], now: Millis) -> Millis:

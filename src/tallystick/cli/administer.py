@@ -8,8 +8,9 @@ import msgspec
 from msgspec import Struct, structs
 
 from tallystick.adapters.connectors import iso8583_settings, rest_settings
-from tallystick.adapters.connectors.registry import ConnectorRecord, seal_record
+from tallystick.adapters.connectors.registry import ConnectorRecord, open_record, seal_record
 from tallystick.bootstrap import Office
+from tallystick.bootstrap import connector_registry as connectors
 from tallystick.channels.admit import CHANNEL_URI, INSTITUTION_URI
 from tallystick.channels.model import Channel, ChannelKind, ChannelState
 from tallystick.crypto import ca
@@ -23,11 +24,13 @@ from tallystick.runtime import new_id
 from tallystick.secret import Secret
 from tallystick.security.ports import Purpose
 from tallystick.security.verify import seal_sender_key
-from tallystick.vault import keep, users
+from tallystick.vault import keep, numbers, users
 from tallystick.vault.model import Contact, Credential
+from tallystick.vault.numbers import Renewal
 
 CHANNEL_CERTIFICATE_MS: Final = 30 * ca.DAY_MS  # ms
 BACK_END_CERTIFICATE_MS: Final = 365 * ca.DAY_MS  # ms
+NUMBERS_BATCH: Final = 200  # users listed at a time
 CHECKS: Final = {"iso8583": iso8583_settings.decode_settings, "rest": rest_settings.decode_settings}
 
 
@@ -71,14 +74,16 @@ async def set_channel_state(desk: Office, channel_id: str, state: ChannelState) 
     """Suspend or resume a channel; raises NotFound."""
 
     async def change(books: Books) -> Channel:
-        channel = await books.channel(channel_id)
-        if channel is None:
-            raise NotFound("no channel has this id")
-        changed = structs.replace(channel, state=state)
+        changed = structs.replace(await _channel(books, channel_id), state=state)
         await books.replace_channel(changed)
         return changed
 
     return await desk.store.transact(change)
+
+
+async def find_channel(desk: Office, channel_id: str) -> Channel:
+    """Find a channel; raises NotFound."""
+    return await desk.store.transact(lambda books: _channel(books, channel_id))
 
 
 def issue_channel_certificate(desk: Office, channel_id: str, csr_pem: bytes) -> bytes:
@@ -150,6 +155,11 @@ async def set_connector(
     return await desk.store.transact(put)
 
 
+async def find_institution(desk: Office, institution: str) -> BackEnd:
+    """Find a back end; raises NotFound."""
+    return await desk.store.transact(lambda books: _back_end(books, institution))
+
+
 async def set_status(desk: Office, institution: str, status: Status) -> BackEnd:
     """Change a back end's status; raises NotFound."""
 
@@ -159,6 +169,39 @@ async def set_status(desk: Office, institution: str, status: Status) -> BackEnd:
         return back_end
 
     return await desk.store.transact(change)
+
+
+async def check_connector(desk: Office, back_end: BackEnd) -> bool:
+    """Open and decode a back end's connector settings; False when it has none. Misconfigured, EnvelopeUnopenable."""
+    sealed = await desk.store.transact(lambda books: books.connector_settings(back_end.id))
+    if sealed is None:
+        return False
+    record = open_record(desk.keyring.key(Purpose.AT_REST), back_end.id, sealed)
+    CHECKS[back_end.connector](bytes(record.settings))
+    return True
+
+
+async def echo(desk: Office, institution: str) -> BackEnd:
+    """Ask a back end for a sign of life over its own connector; raises NotFound, DeliveryError."""
+    back_end = await find_institution(desk, institution)
+    registry = connectors(desk)
+    try:
+        await (await registry.connector(back_end)).echo()
+    finally:
+        await registry.aclose()
+    return back_end
+
+
+async def renew_numbers(desk: Office) -> dict[str, Renewal]:
+    """Make the dynamic numbers that are due, as `sweep` does while the platform serves; by institution id."""
+    table = await desk.store.transact(lambda books: books.routing_table())
+    return {
+        back_end.id: await numbers.renew(
+            desk.store, desk.keyring, desk.randomness, back_end=back_end, now=desk.clock.now(), batch=NUMBERS_BATCH
+        )
+        for back_end in table.back_ends
+        if back_end.numbers is NumberPolicy.PLATFORM
+    }
 
 
 async def add_user(desk: Office, *, username: str, password: Secret, contact: Contact) -> str:
@@ -192,6 +235,13 @@ def read_csr(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise FieldInvalid(f"the file {path.name} cannot be read", field="csr") from error
+
+
+async def _channel(books: Books, channel_id: str) -> Channel:
+    channel = await books.channel(channel_id)
+    if channel is None:
+        raise NotFound("no channel has this id")
+    return channel
 
 
 async def _back_end(books: Books, institution: str) -> BackEnd:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
@@ -36,6 +36,14 @@ BACKDATE_MS: Final = 5 * 60_000  # ms a certificate or list starts early, for a 
 RSA_BITS_MIN: Final = 2048  # bits, NIST SP 800-131A
 CSR_MAX: Final = 16 * 1024  # bytes
 CURVES: Final = ("secp256r1", "secp384r1")
+UNREADABLE: Final = (  # what the library raises for damaged bytes: it has no common base
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.ExtensionNotFound,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +191,7 @@ def read_revocation_list(crl_pem: bytes, issuer_pem: bytes, now: Millis) -> Revo
         signed = crl.issuer == issuer.subject and crl.is_signature_valid(_verifying_key(issuer))
         extensions = list(crl.extensions)
         number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound) as broken:
+    except UNREADABLE as broken:
         raise CertificateRevoked("the revocation list cannot be read") from broken
     if not signed:
         raise CertificateRevoked("the revocation list is not signed by the issuing authority")
@@ -217,7 +225,7 @@ def _load_request(csr_pem: bytes) -> x509.CertificateSigningRequest:
     try:
         request = x509.load_pem_x509_csr(csr_pem)
         signed = request.is_signature_valid
-    except (ValueError, UnsupportedAlgorithm, InvalidSignature) as broken:
+    except UNREADABLE as broken:
         raise Malformed("the bytes are no certificate request") from broken
     if not signed:
         raise SignatureInvalid("the certificate request is not signed by its own key")

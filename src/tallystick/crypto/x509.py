@@ -102,14 +102,20 @@ def read_certificate(der_or_pem: bytes) -> PeerCertificate:
 
 
 def load_certificate(der_or_pem: bytes) -> x509.Certificate:
-    """Parse one certificate, DER or PEM (the first of a chain); Malformed when it is none or over CERTIFICATE_MAX."""
+    """Parse one certificate, DER or PEM (the first of a chain); Malformed when it is none or over CERTIFICATE_MAX.
+
+    A serial is positive (RFC 5280 section 4.1.2.2): the library only warns, and no revocation list could name it.
+    """
     pem = der_or_pem.lstrip().startswith(b"-----BEGIN")
     if not pem and len(der_or_pem) > CERTIFICATE_MAX:
         raise Malformed("the certificate is longer than any that is used here")
     try:
-        return x509.load_pem_x509_certificate(der_or_pem) if pem else x509.load_der_x509_certificate(der_or_pem)
-    except ValueError as broken:
+        certificate = x509.load_pem_x509_certificate(der_or_pem) if pem else x509.load_der_x509_certificate(der_or_pem)
+    except (ValueError, x509.InvalidVersion) as broken:
         raise Malformed("the bytes are no X.509 certificate") from broken
+    if certificate.serial_number <= 0:
+        raise Malformed("the certificate's serial number is not positive")
+    return certificate
 
 
 def load_signing_key(key_pem: bytes) -> SigningKey:

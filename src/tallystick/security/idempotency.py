@@ -28,6 +28,9 @@ async def answer_once(
 ) -> bytes:
     """Use up the nonce, then act and keep the answer, or give a retry the earlier one; inside the caller's transaction.
 
+    `content` is all that a retry must repeat: the opened content and, bound before it, what it is asked of (the
+    address, the created payment). `{}` to one address is not `{}` to another.
+
     1. A nonce is used once: Replayed.
     2. The same Idempotency-Key means the same content: IdempotencyMismatch, also when the earlier one can no longer be
        compared.

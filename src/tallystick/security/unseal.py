@@ -1,7 +1,7 @@
 """Open a verified message's envelope and read its content (design: messages; RFC 9180, RFC 7516)."""
 
 import binascii
-from base64 import urlsafe_b64decode
+from base64 import b64decode
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -16,6 +16,7 @@ from tallystick.security.verify import Verified
 from tallystick.wire.part import MESSAGE_CONTEXT, SealedMessage
 
 MEDIA_TYPE: Final = "application/json"
+_QUOTING: Final = ("Invalid enum value", "Invalid value", "unknown field")  # msgspec's texts that quote the input
 _T = TypeVar("_T")
 
 
@@ -34,7 +35,7 @@ def read_envelope(arrival: Arrival) -> SealedMessage:
         raise WrongMediaType(f"this address takes {MEDIA_TYPE}")
     try:
         return _outer.decode(arrival.body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(_safe(error)) from None
 
 
@@ -68,7 +69,7 @@ def read_content(content: bytes, decoder: "msgspec.json.Decoder[_T]") -> _T:
     """Read opened JSON; raises Malformed naming the place, never the value."""
     try:
         return decoder.decode(content)
-    except (msgspec.MsgspecError, UnicodeDecodeError, TypeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, TypeError, RecursionError) as error:
         raise Malformed(_safe(error)) from None
 
 
@@ -79,7 +80,7 @@ def content_decoder(kind: type[_T]) -> "msgspec.json.Decoder[_T]":
 
 def _base64(text: str) -> bytes:
     try:
-        return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        return b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         raise FieldInvalid("sealed is not base64url", field="sealed") from None
 
@@ -87,6 +88,6 @@ def _base64(text: str) -> bytes:
 def _safe(error: Exception) -> str:
     """Keep what msgspec says about place and type; drop messages that could quote the input."""
     text = str(error)
-    if isinstance(error, msgspec.ValidationError) and "Invalid enum value" not in text and "Invalid value" not in text:
+    if isinstance(error, msgspec.ValidationError) and not any(quoting in text for quoting in _QUOTING):
         return text
     return "the message is not the JSON this address takes"

@@ -43,3 +43,5 @@ class Carriers:
             await carry(self._platform, payment_id)
         except TallystickError as error:
             _log.warning("payment %s is left to the sweep: %s", payment_id, error.code)
+        except Exception as error:  # noqa: BLE001 - asyncio would print the unforeseen, with whatever its text holds
+            _log.error("payment %s is left to the sweep: %s", payment_id, type(error).__name__)

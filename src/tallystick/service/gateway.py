@@ -42,6 +42,8 @@ from tallystick.service.senders import Institutions, SenderKeys
 from tallystick.service.server import PEER
 
 JSON: Final = "application/json"
+UNAVAILABLE: Final = 503
+RETRY_AFTER_S: Final = "1"  # s a sender is asked to wait after 503
 METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 SINGLE_HEADERS: Final = frozenset({"content-digest", "content-type", "idempotency-key", "signature", "signature-input"})
 
@@ -113,9 +115,9 @@ class Gateway:
     async def _published(self, request: Request) -> Response:
         try:
             self._check_peer(request)
+            keys = self._platform.opening_keys.published(self._platform.clock.now())
         except Refused as refusal:
             return _response(_refusal(refusal, self._request_id()), problems.MEDIA_TYPE, {})
-        keys = self._platform.opening_keys.published(self._platform.clock.now())
         return Response(keys, media_type="application/jose")
 
     async def _answer(self, request: Request, handler: Handler) -> Response:
@@ -216,7 +218,10 @@ class Gateway:
     async def _get_part(self, request: Request, caller: Caller) -> Reply:
         channel, part_id = _channel(caller), request.path_params["id"]
         verify(caller.arrival, caller.sender, caller.key)
-        status = await self._platform.store.transact(lambda books: overview.part_status(books, part_id, channel.id))
+        now = self._platform.clock.now()
+        status = await self._platform.store.transact(
+            lambda books: overview.part_status(books, part_id, channel.id, now)
+        )
         return Reply(200, msgspec.json.encode(status))
 
     async def _post_payment(self, _: Request, caller: Caller) -> Reply:
@@ -309,4 +314,5 @@ def _refusal(error: Exception, request_id: str) -> Reply:
 
 
 def _response(reply: Reply, media_type: str, headers: dict[str, str]) -> Response:
-    return Response(reply.body, reply.status, {**headers, "cache-control": "no-store"}, media_type)
+    more = {"retry-after": RETRY_AFTER_S} if reply.status == UNAVAILABLE else {}
+    return Response(reply.body, reply.status, {**headers, **more, "cache-control": "no-store"}, media_type)

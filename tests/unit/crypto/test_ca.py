@@ -1,6 +1,8 @@
 """The authority: identity from the operator, strict chains, revocation lists that fail closed."""
 
+import base64
 import datetime as dt
+from collections.abc import Iterator
 
 import pytest
 from cryptography import x509
@@ -126,6 +128,14 @@ def test_a_leaf_cannot_issue_and_an_issuing_authority_cannot_make_another(root: 
         policy.build_client_verifier().verify(below, [third.certificate, issuing.certificate])
 
 
+def test_each_level_states_how_many_authorities_may_stand_below_it(root: Authority, issuing: Authority) -> None:
+    below = [
+        level.certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length
+        for level in (root, issuing)
+    ]
+    assert below == [1, 0]
+
+
 def test_an_authority_refuses_a_key_that_is_not_its_own(root: Authority) -> None:
     with pytest.raises(Misconfigured):
         Authority(root.certificate_pem, new_private_key())
@@ -143,6 +153,31 @@ def test_a_request_signed_by_another_key_is_refused(issuing: Authority) -> None:
 def test_bytes_that_are_no_request_are_malformed(issuing: Authority, junk: bytes) -> None:
     with pytest.raises(Malformed):
         issuing.issue(junk, CHANNEL, uri=SHOP, now=NOW, life=DAY_MS)
+
+
+def damaged(signed: bytes, content: bytes, label: str) -> Iterator[bytes]:
+    """Change each byte of the DER `signed` from its start to the end of the signed `content`; yield it as PEM."""
+    for place in range(signed.index(content) + len(content)):
+        for change in (1, 0x80, 0xFF):
+            der = bytearray(signed)
+            der[place] ^= change
+            body = base64.encodebytes(bytes(der)).decode()
+            yield f"-----BEGIN {label}-----\n{body}-----END {label}-----\n".encode()
+
+
+def test_no_byte_of_a_request_can_be_changed_and_only_our_own_errors_are_raised(issuing: Authority) -> None:
+    request = x509.load_pem_x509_csr(csr())
+    der = request.public_bytes(serialization.Encoding.DER)
+    for pem in damaged(der, request.tbs_certrequest_bytes, "CERTIFICATE REQUEST"):
+        with pytest.raises((Malformed, SignatureInvalid)):
+            issuing.issue(pem, CHANNEL, uri=SHOP, now=NOW, life=DAY_MS)
+
+
+def test_no_byte_of_a_revocation_list_can_be_changed_and_only_our_own_errors_are_raised(issuing: Authority) -> None:
+    crl = x509.load_pem_x509_crl(issuing.revocation_list({"abc": NOW}, number=1, now=NOW))
+    for pem in damaged(crl.public_bytes(serialization.Encoding.DER), crl.tbs_certlist_bytes, "X509 CRL"):
+        with pytest.raises(CertificateRevoked):
+            read_revocation_list(pem, issuing.certificate_pem, NOW)
 
 
 WEAK = [

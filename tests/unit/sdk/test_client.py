@@ -74,6 +74,7 @@ class FakePlatform:
     async def handle(self, request: httpx2.Request) -> httpx2.Response:
         target = request.url.raw_path.decode()
         if target == KEYS_TARGET:
+            await asyncio.sleep(0)  # as a network does: let others run
             return self.list_keys()
         nonce = self.admit(request, target)
         if self.script:
@@ -146,6 +147,14 @@ async def test_a_part_arrives_opened_and_its_receipt_comes_back(
     method, target, content = platform.seen[0]
     assert ("POST", "/v1/parts", {"password": "correct horse battery"}) == (method, target, content["fields"])
     assert platform.idempotency_keys == ["order-7"]
+
+
+async def test_two_calls_without_an_idempotency_key_are_two_messages(
+    platform: FakePlatform, client: TallystickClient
+) -> None:
+    await client.send_part(PART)
+    await client.send_part(PART)
+    assert len(set(platform.idempotency_keys)) == 2
 
 
 async def test_a_part_for_a_created_payment_is_bound_to_it(platform: FakePlatform, client: TallystickClient) -> None:

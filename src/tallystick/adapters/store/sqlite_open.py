@@ -13,8 +13,8 @@ from typing import Final
 from tallystick.errors import Misconfigured
 
 BUSY_TIMEOUT_S: Final = 5.0  # s to wait for another process (the CLI) that writes to the same file
-WAL_PAGES: Final = 2_000  # pages of 4 KiB in the log before SQLite moves them into the database
-WAL_MAX: Final = 32 * 1024 * 1024  # bytes the log may keep on disk after such a move
+WAL_PAGES: Final = 8_000  # pages of 4 KiB in the log before SQLite moves them into the database; fewer cost more writes
+WAL_MAX: Final = 64 * 1024 * 1024  # bytes the log may keep on disk after such a move
 CACHE_KIB: Final = 32 * 1024  # KiB of pages kept in memory
 
 SETTINGS = (

@@ -1,0 +1,89 @@
+"""The floor: the work of one payment that nobody can leave out, measured with bare library calls on one core.
+
+CPU time per payment of 2 HPKE opens, 2 MACs, the durable rows in group commits and 1 delivery exchange; the 2 echoes
+are measured on the real listener (bench/__main__.py).
+"""
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+import sqlite3
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import mlkem, x25519
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, MLKEM768X25519PrivateKey, Suite
+
+ROWS_PER_PAYMENT = 9  # 1 payment, 2 parts, 2 nonces, 2 kept answers, 1 intent, 1 trace number
+COMMIT_OF = 32  # rows in one group commit
+ROUNDS = 5
+
+
+def cpu_us(work: Callable[[], None], count: int) -> float:
+    """Return the least CPU time of several rounds, in microseconds per call."""
+    best = float("inf")
+    for _ in range(ROUNDS):
+        began = time.process_time_ns()
+        for _ in range(count):
+            work()
+        best = min(best, (time.process_time_ns() - began) / count / 1000)
+    return best
+
+
+def hpke_open_us(body_size: int) -> float:
+    """Open one hybrid envelope with the bare library."""
+    suite = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+    key = MLKEM768X25519PrivateKey(mlkem.MLKEM768PrivateKey.generate(), x25519.X25519PrivateKey.generate())
+    info = secrets.token_bytes(150)
+    sealed = suite.encrypt(secrets.token_bytes(body_size), key.public_key(), info)
+    return cpu_us(lambda: suite.decrypt(sealed, key, info), 300)
+
+
+def mac_us(body_size: int) -> float:
+    """Digest one body and MAC one signature base."""
+    key, body, base = secrets.token_bytes(32), secrets.token_bytes(body_size), secrets.token_bytes(400)
+
+    def work() -> None:
+        hashlib.sha256(body).digest()
+        hmac.digest(key, base, "sha256")
+
+    return cpu_us(work, 5_000)
+
+
+def rows_us(directory: Path) -> float:
+    """Insert the rows of one payment, durably, in group commits; CPU time per payment."""
+    database = sqlite3.connect(directory / "floor.db", isolation_level=None)
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("PRAGMA synchronous=FULL")
+    database.execute("CREATE TABLE row (id TEXT PRIMARY KEY, state TEXT, at INTEGER, sealed BLOB) WITHOUT ROWID")
+    sealed = secrets.token_bytes(250)
+
+    def work() -> None:
+        database.execute("BEGIN IMMEDIATE")
+        for _ in range(COMMIT_OF):
+            database.execute("INSERT INTO row VALUES (?, ?, ?, ?)", (secrets.token_hex(16), "half", 1, sealed))
+        database.execute("COMMIT")
+
+    per_commit = cpu_us(work, 100)
+    database.close()
+    return per_commit / COMMIT_OF * ROWS_PER_PAYMENT
+
+
+async def exchange_us(context: ssl.SSLContext, port: int, count: int = 2_000, at_once: int = 16) -> float:
+    """Write one frame of 200 bytes and read one back over an open TLS connection; our side's CPU time per exchange."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="localhost")
+    frame = secrets.token_bytes(200)
+    best = float("inf")
+    for _ in range(ROUNDS):
+        began = time.process_time_ns()
+        for _ in range(count // at_once):
+            for _ in range(at_once):
+                writer.write(frame)
+            for _ in range(at_once):
+                await reader.readexactly(len(frame))
+        best = min(best, (time.process_time_ns() - began) / count / 1000)
+    writer.close()
+    return best

@@ -1,0 +1,131 @@
+"""What the benchmark needs around the server: a data directory, two channels, and a back end that answers at once."""
+
+import asyncio
+import contextlib
+import ssl
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from tallystick import bootstrap, config
+from tallystick.bootstrap import Office
+from tallystick.channels.model import ChannelKind
+from tallystick.cli import administer, profiles
+from tallystick.crypto import mac, tls, x509
+from tallystick.crypto.mac import MacAlgorithm
+from tallystick.iso8583.framing import Deframer, LengthHeader, frame
+from tallystick.iso8583.message import Codec
+from tallystick.iso8583.spec import specification
+from tallystick.sdk.settings import Profile, load_profile
+
+SETTINGS = '[gateway]\nhost = "127.0.0.1"\nport = 0\n'
+NAME = "localhost"
+
+
+@dataclass
+class InstantBackEnd:
+    """A UnionPay-style back end of 0 ms: it decodes each request, answers with a right MAC, and notes the time."""
+
+    mac_key: bytes
+    context: ssl.SSLContext
+    acknowledged: dict[int, int] = field(default_factory=dict)
+    port: int = 0
+
+    async def start(self) -> asyncio.Server:
+        """Listen on a free port."""
+        key = self.mac_key
+        self._codec = Codec(
+            specification(8), partial(mac.tag, MacAlgorithm.CMAC, key), partial(mac.verify, MacAlgorithm.CMAC, key)
+        )
+        server = await asyncio.get_running_loop().create_server(
+            lambda: _Connection(self), "127.0.0.1", 0, ssl=self.context
+        )
+        self.port = server.sockets[0].getsockname()[1]
+        return server
+
+    def answer(self, message: bytes) -> bytes:
+        """Approve a purchase; echo a network message."""
+        request = self._codec.decode(message)
+        if request["t"] == "0800":
+            return self._codec.sign(
+                {**{name: request[name] for name in ("7", "11", "33", "70")}, "t": "0810", "39": "00"}
+            )
+        copied = {name: request[name] for name in ("3", "4", "7", "11", "12", "13", "32", "37", "41", "42", "49")}
+        self.acknowledged[int(request["4"])] = time.monotonic_ns()
+        return self._codec.sign({"t": "0210", **copied, "39": "00"})
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, back_end: InstantBackEnd) -> None:
+        self._back_end = back_end
+        self._deframer = Deframer(LengthHeader.ASCII_4)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        for message in self._deframer.feed(data):
+            if message:
+                self._transport.write(frame(self._back_end.answer(message), LengthHeader.ASCII_4))  # type: ignore[attr-defined]
+
+
+@dataclass
+class World:
+    """A platform's data directory with two channels, and the back end it delivers to."""
+
+    data: Path
+    desk: Office
+    back_end: InstantBackEnd
+    home: Path
+    _channels: dict[str, administer.NewChannel] = field(default_factory=dict)
+
+    def profile(self, name: str, port: int) -> Profile:
+        """Write and load the profile of a channel for a listener's port."""
+        directory = self.home / f"{name}-{port}"
+        return load_profile(
+            profiles.write_channel(self.desk, self._channels[name], directory, f"https://{NAME}:{port}")
+        )
+
+
+@contextlib.asynccontextmanager
+async def world(home: Path) -> AsyncIterator[World]:
+    """Build it all in `home`."""
+    data = home / "platform"
+    bootstrap.create(data, SETTINGS)
+    async with bootstrap.office(data, config.load(data, {})) as desk:
+        bootstrap.renew_certificate(desk)
+        institution = await administer.add_institution(
+            desk, name="UnionPay", connector="iso8583", schemes=frozenset({"unionpay"})
+        )
+        key = x509.new_private_key()
+        csr = x509.make_csr(key, uri=f"tallystick:institution:{institution.id}", dns=(NAME,), common_name="bench")
+        chain = administer.issue_back_end_certificate(desk, institution.id, csr, (NAME,))
+        profiles.write_private(home / "back-end.key", key)
+        (home / "back-end.pem").write_bytes(chain)
+        mac_key, pin_key = desk.randomness.token(16), desk.randomness.token(16)
+        context = tls.server_context(home / "back-end.pem", home / "back-end.key", desk.ca.trust)
+        back_end = InstantBackEnd(mac_key, context)
+        server = await back_end.start()
+        settings = {
+            "host": "127.0.0.1",
+            "port": back_end.port,
+            "server_name": NAME,
+            "acquirer": "48020000",
+            "forwarder": "48020000",
+            "terminal": "TALLY001",
+            "merchant": "TALLYSTICK00001",
+            "mac_key": mac_key.hex(),
+            "pin_key": pin_key.hex(),
+        }
+        await administer.set_connector(desk, institution.id, settings)
+        made = World(data, desk, back_end, home)
+        for name, fields in (("pc", "pan expiry order"), ("phone", "pin_block")):
+            made._channels[name] = await administer.add_channel(  # noqa: SLF001 - the builder of this very class
+                desk, name=name, kind=ChannelKind.PC_BROWSER, fields=frozenset(fields.split())
+            )
+        try:
+            yield made
+        finally:
+            server.close()

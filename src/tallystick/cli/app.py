@@ -1,0 +1,136 @@
+"""What every command shares: the data directory, `--json`, examples in the help, and errors told with their remedy."""
+
+import asyncio
+import errno
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from msgspec import Struct
+
+from tallystick import bootstrap, config
+from tallystick.bootstrap import Office
+from tallystick.cli import output
+from tallystick.cli.output import Failure
+from tallystick.config import Settings
+from tallystick.errors import TallystickError
+
+_T = TypeVar("_T")
+
+
+@dataclass(slots=True)
+class App:
+    """One run of the command line: where the platform's data is, and how to answer."""
+
+    data: Path
+    as_json: bool = False
+
+    def settings(self) -> Settings:
+        """Read the platform's settings; raises Misconfigured."""
+        return config.load(self.data)
+
+    def at_desk(self, work: Callable[[Office], Awaitable[_T]]) -> _T:
+        """Do an operator's work with the books and keys of the data directory."""
+        settings = self.settings()
+
+        async def run() -> _T:
+            async with bootstrap.office(self.data, settings) as desk:
+                return await work(desk)
+
+        return asyncio.run(run())
+
+    def show(self, record: Struct) -> None:
+        """Answer with one record."""
+        if self.as_json:
+            output.write_json(record)
+        else:
+            output.write_record(record)
+
+    def show_all(self, records: Sequence[Struct], columns: tuple[str, ...]) -> None:
+        """Answer with a list of records; people see these columns, JSON has all members."""
+        if self.as_json:
+            output.write_json(records)
+        else:
+            output.write_table(records, columns)
+
+
+pass_app = click.make_pass_decorator(App)
+
+
+class _Explained(click.Command):
+    """A command or group whose help ends with examples."""
+
+    def __init__(self, *args: Any, examples: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = inspect.cleandoc(examples)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples as they stand, never folded: they are there to be copied."""
+        super().format_epilog(ctx, formatter)
+        with formatter.section("Examples"):
+            for line in self.examples.splitlines():
+                formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+
+
+class Command(_Explained):
+    """A command with `--json`; whatever goes wrong in it ends with exit code 1 and a message that holds no value."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.append(
+            click.Option(
+                ["--json"],
+                is_flag=True,
+                expose_value=False,
+                callback=_take_json,
+                help="Answer with one JSON document; errors too, on standard error.",
+            )
+        )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            failure = _failure(error)
+            if failure is None:
+                raise
+            app = ctx.find_object(App)
+            failure.as_json = app is not None and app.as_json
+            raise failure from error
+
+
+class Group(_Explained, click.Group):
+    """A group of commands."""
+
+    command_class = Command
+    group_class = type
+
+
+def _take_json(ctx: click.Context, _parameter: click.Parameter, value: object) -> None:
+    app = ctx.find_object(App)
+    if app is not None:
+        app.as_json = bool(value)
+
+
+def _failure(error: Exception) -> Failure | None:
+    """Turn an error into the failure to show, or None for what click itself tells."""
+    match error:
+        case Failure():
+            return error
+        case TallystickError():
+            return Failure.of(error)
+        case click.ClickException() | click.exceptions.Exit() | click.Abort():
+            return None
+        case OSError(errno=errno.EPIPE):
+            return None
+        case OSError():
+            name = Path(str(error.filename)).name if error.filename is not None else "a file or address"
+            detail = f"{name}: {error.strerror or type(error).__name__}"
+            return Failure(detail, "Check the path, its rights and the free space.", code="system")
+        case _:
+            remedy = "This is a fault of Tallystick: report it with this line."
+            return Failure(f"unexpected {output.fault_of(error)}", remedy, code="internal")

@@ -1,0 +1,96 @@
+"""`tallystick init`: make a platform's data directory."""
+
+import json
+from typing import Final
+
+import click
+from msgspec import Struct
+
+from tallystick import bootstrap
+from tallystick.bootstrap import PLATFORM_URI, Office
+from tallystick.cli.app import App, Command, pass_app
+from tallystick.config import FILE_NAME
+from tallystick.crypto import x509
+from tallystick.routing.institutions import STARTING_RULES
+
+PORT_MAX: Final = 65_535
+
+SETTINGS: Final = """\
+# Settings of one Tallystick platform. A line that begins with # is a default or an example.
+# The environment overrides this file: TALLYSTICK_GATEWAY__PORT=9443 stands for port in [gateway].
+# Secrets never stand here: TALLYSTICK_SMTP__PASSWORD_FILE and TALLYSTICK_SMS__TOKEN_FILE name files that hold them.
+
+[gateway]
+# The address that channels, merchants and institutions connect to.
+host = {host}
+port = {port}
+# Host names (or IP addresses) in the platform's certificate; profiles name the first one.
+names = {names}
+
+# The mail server that takes codes and dynamic numbers. security: tls, starttls, or none (this machine only).
+# [smtp]
+# host = "mail.example"
+# port = 587
+# sender = "numbers@pay.example"
+# security = "starttls"
+# username = "tallystick"
+
+# The SMS provider: url takes a POST for each message; its bearer token comes from TALLYSTICK_SMS__TOKEN_FILE.
+# [sms]
+# url = "https://sms.example/messages"
+
+# Split policies beside those built in (card, card-3, account, login, card-shares-2, card-shares-3, account-shares-2).
+# [[policies]]
+# name = "card-expiry-by-phone"
+# kind = "card"
+# parts = [ {{ required = ["pan"] }}, {{ required = ["expiry", "pin_block"] }} ]
+"""
+
+
+class Created(Struct, frozen=True):
+    """What `init` made."""
+
+    data: str
+    settings: str
+    trust: str
+    listens: str
+
+
+@click.command(
+    cls=Command,
+    examples="""
+    tallystick init
+    tallystick --data /srv/tallystick init --host 0.0.0.0 --name pay.example
+    """,
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", type=click.IntRange(0, PORT_MAX), default=8443, show_default=True)
+@click.option(
+    "--name", "names", multiple=True, default=("localhost",), show_default=True, help="A host name of the platform."
+)
+@pass_app
+def init(app: App, host: str, port: int, names: tuple[str, ...]) -> None:
+    """Make a platform's data directory.
+
+    In it are settings to edit, keys, a certification authority, the platform's certificate and an empty store. Nothing
+    is ever overwritten: a directory that holds a platform is refused.
+    """
+    # A name that no certificate can carry is refused before anything is made.
+    x509.make_csr(x509.new_private_key(), uri=PLATFORM_URI, dns=names, common_name="Tallystick platform")
+    text = SETTINGS.format(host=json.dumps(host), port=port, names=json.dumps(list(names)))
+    layout = bootstrap.create(app.data, text)
+    app.at_desk(_furnish)
+    app.show(
+        Created(
+            data=str(layout.root),
+            settings=str(layout.root / FILE_NAME),
+            trust=str(layout.ca / "trust.pem"),
+            listens=f"{host}:{port}",
+        )
+    )
+
+
+async def _furnish(desk: Office) -> None:
+    """Make what `serve` would make at its first start, so that every command works before it."""
+    bootstrap.renew_certificate(desk)
+    await desk.store.transact(lambda books: books.put_issuer_rules(STARTING_RULES))

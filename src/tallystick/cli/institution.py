@@ -1,0 +1,180 @@
+"""`tallystick institution`: register the back ends (patent claims 1, 3, 33)."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+import click
+from msgspec import Struct
+
+from tallystick.bootstrap import Office
+from tallystick.cli import administer
+from tallystick.cli.app import App, Group, pass_app
+from tallystick.cli.inputs import CommaList, file_path, read_private_object
+from tallystick.cli.output import Failure
+from tallystick.crypto.signing import load_public
+from tallystick.errors import DeliveryError, Misconfigured
+from tallystick.routing.model import BackEnd, NumberPolicy, Status
+from tallystick.security.orders import CURRENCIES
+from tallystick.vault.periods import period_at
+
+SCHEME: Final = re.compile(r"[a-z0-9-]{2,32}")
+SETTABLE: Final = (Status.ACTIVE, Status.DRAINING, Status.SUSPENDED)  # DOWN is the health check's word
+COLUMNS: Final = ("id", "name", "connector", "status", "schemes", "priority", "currencies", "numbers", "issuer")
+CONNECT_REMEDY: Final = (
+    "Compare host, port, certificates and keys with the back end's; set them by tallystick institution connect."
+)
+SETTINGS_REMEDY: Final = "Correct what is named in the file given to --settings."
+RENEWAL_REMEDY: Final = "Give --renew-at as HH:MM and --zone as a name of the tz database, such as Asia/Shanghai."
+
+
+class Echo(Struct, frozen=True):
+    """The outcome of a test."""
+
+    institution: str
+    name: str
+    answers: bool
+
+
+@click.group(cls=Group, examples="tallystick institution list")
+def institution() -> None:
+    """Register, connect, test and switch institutions (back ends)."""
+
+
+@institution.command(
+    "add",
+    examples="""
+    tallystick institution add UnionPay --connector iso8583 --schemes unionpay --currencies CNY,HKD --issuer
+    tallystick institution add Qianbao --connector rest --schemes qianbao --numbers platform --zone Asia/Shanghai
+    """,
+)
+@click.argument("name")
+@click.option("--connector", type=click.Choice(sorted(administer.CHECKS)), required=True)
+@click.option("--schemes", type=CommaList(), required=True, help="Card or account schemes it serves.")
+@click.option("--priority", type=int, default=100, show_default=True, help="A smaller one is preferred.")
+@click.option("--currencies", type=CommaList(CURRENCIES), default=(), help="Those it takes; without it, all.")
+@click.option("--issuer", is_flag=True, help="It issued its cards: the vault may store their PINs.")
+@click.option(
+    "--numbers",
+    type=click.Choice([policy.value for policy in NumberPolicy]),
+    default=NumberPolicy.NONE.value,
+    show_default=True,
+    help="Who makes its payers' dynamic numbers.",
+)
+@click.option("--renew-at", default="04:00", show_default=True, help="When they are renewed, local time.")
+@click.option("--zone", default="UTC", show_default=True, help="The time zone of --renew-at.")
+@pass_app
+def add(
+    app: App,
+    name: str,
+    connector: str,
+    schemes: tuple[str, ...],
+    priority: int,
+    currencies: tuple[str, ...],
+    *,
+    issuer: bool,
+    numbers: str,
+    renew_at: str,
+    zone: str,
+) -> None:
+    """Register an institution under a new id.
+
+    The id is random and of fixed length. The institution is suspended until it is connected.
+    """
+    if not all(SCHEME.fullmatch(scheme) for scheme in schemes):
+        raise click.BadParameter("a scheme has 2 to 32 small letters, digits or hyphens", param_hint="--schemes")
+
+    async def register(desk: Office) -> BackEnd:
+        _check_renewal(renew_at, zone, desk)
+        return await administer.add_institution(
+            desk,
+            name=name,
+            connector=connector,
+            schemes=frozenset(schemes),
+            priority=priority,
+            currencies=frozenset(currencies),
+            issuer=issuer,
+            numbers=NumberPolicy(numbers),
+            renew_at=renew_at,
+            zone=zone,
+        )
+
+    app.show(app.at_desk(register))
+
+
+@institution.command(
+    "connect",
+    examples="""
+    tallystick institution connect 40718253 --settings unionpay.json
+    tallystick institution connect 51920374 --settings qianbao.json --sender-key qianbao.pem
+    """,
+)
+@click.argument("institution_id")
+@click.option("--settings", type=file_path, required=True, help="Its connector's settings: JSON, mode 0600.")
+@click.option("--sender-key", type=file_path, help="The public key (PEM) by which it signs messages to us.")
+@pass_app
+def connect(app: App, institution_id: str, settings: Path, sender_key: Path | None) -> None:
+    """Set and seal an institution's connector.
+
+    The settings are checked, sealed in the store, and make the institution active. They may hold keys: their file must
+    be closed to others, and may be destroyed afterwards.
+    """
+    written = read_private_object(settings)
+    pem = sender_key.read_bytes() if sender_key is not None else None
+    if pem is not None:
+        load_public(pem)
+    key = pem.decode() if pem is not None else None
+
+    async def work(desk: Office) -> BackEnd:
+        try:
+            return await administer.set_connector(desk, institution_id, written, key)
+        except Misconfigured as error:
+            raise Failure.of(error, SETTINGS_REMEDY) from error
+
+    app.show(app.at_desk(work))
+
+
+@institution.command("list", examples="tallystick institution list --json")
+@pass_app
+def list_(app: App) -> None:
+    """List all institutions with their status."""
+    table = app.at_desk(lambda desk: desk.store.transact(lambda books: books.routing_table()))
+    app.show_all(table.back_ends, COLUMNS)
+
+
+@institution.command("status", examples="tallystick institution status 40718253 draining")
+@click.argument("institution_id")
+@click.argument("status", type=click.Choice([status.value for status in SETTABLE]))
+@pass_app
+def set_status(app: App, institution_id: str, status: str) -> None:
+    """Switch an institution on or off.
+
+    Only an active one gets new payments; a draining one ends those it has.
+    """
+    app.show(app.at_desk(lambda desk: administer.set_status(desk, institution_id, Status(status))))
+
+
+@institution.command("test", examples="tallystick institution test 40718253")
+@click.argument("institution_id")
+@pass_app
+def test(app: App, institution_id: str) -> None:
+    """Ask an institution for a sign of life.
+
+    It is asked over its own connector, with the platform's certificate and keys. No payment is made.
+    """
+    try:
+        back_end = app.at_desk(lambda desk: administer.echo(desk, institution_id))
+    except DeliveryError as error:
+        raise Failure.of(error, CONNECT_REMEDY) from error
+    app.show(Echo(institution=back_end.id, name=back_end.name, answers=True))
+
+
+def _check_renewal(renew_at: str, zone: str, desk: Office) -> None:
+    """Refuse a time or zone by which no number could ever be renewed."""
+    probe = BackEnd(
+        id="", name="", connector="", status=Status.SUSPENDED, schemes=frozenset(), renew_at=renew_at, zone=zone
+    )
+    try:
+        period_at(probe, desk.clock.now())
+    except Misconfigured as error:
+        raise Failure.of(error, RENEWAL_REMEDY) from error

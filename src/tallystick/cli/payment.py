@@ -1,0 +1,143 @@
+"""`tallystick payment`: look at payments as the operator, create them as a merchant."""
+
+from pathlib import Path
+from typing import Final, Literal, cast
+
+import click
+from msgspec import Struct
+
+from tallystick import overview
+from tallystick.bootstrap import Office
+from tallystick.cli.app import App, Group, pass_app
+from tallystick.cli.clients import profile_option, with_client
+from tallystick.cli.inputs import read_order
+from tallystick.delivery.books import Books
+from tallystick.delivery.model import Intent
+from tallystick.errors import NotFound
+from tallystick.runtime import Millis
+from tallystick.wire.payment import NewPayment, PaymentStatus, Recipient
+
+COLUMNS: Final = ("payment", "state", "policy", "parts", "back_end", "opened_at")
+LISTED_MAX: Final = 1_000  # payments
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    """One request to a back end."""
+
+    n: int
+    back_end: str
+    stan: str
+    rrn: str
+    table_version: int
+    state: str
+    code: str | None
+    settled_at: Millis | None
+
+
+class Details(Struct, frozen=True, kw_only=True):
+    """A payment as the operator sees it, with every attempt to deliver it."""
+
+    payment: PaymentStatus
+    attempts: tuple[Attempt, ...]
+
+
+@click.group(cls=Group, examples="tallystick payment list")
+def payment() -> None:
+    """Show payments as the operator, create them as a merchant."""
+
+
+@payment.command("show", examples="tallystick payment show pay_4f7k2m9x3r6n8j1h5g0d2s4a6w")
+@click.argument("payment_id")
+@pass_app
+def show(app: App, payment_id: str) -> None:
+    """Show a payment and its deliveries.
+
+    This is the operator's view, from the store of --data. No part's content is ever shown.
+    """
+
+    async def read(books: Books) -> Details:
+        found = await books.payment(payment_id)
+        if found is None:
+            raise NotFound("no payment has this id")
+        attempts = tuple(_attempt(intent) for intent in await books.intents(payment_id))
+        return Details(payment=await overview.describe(books, found), attempts=attempts)
+
+    details = app.at_desk(lambda desk: desk.store.transact(read))
+    if app.as_json:
+        app.show(details)
+        return
+    app.show(details.payment)
+    app.show_all(details.attempts, Attempt.__struct_fields__)
+
+
+@payment.command("list", examples="tallystick payment list --limit 5 --json")
+@click.option("--limit", type=click.IntRange(1, LISTED_MAX), default=20, show_default=True)
+@pass_app
+def list_(app: App, limit: int) -> None:
+    """List the newest payments.
+
+    This is the operator's view, from the store of --data.
+    """
+
+    async def read(books: Books) -> list[PaymentStatus]:
+        return [await overview.describe(books, each) for each in await books.recent_payments(limit)]
+
+    async def work(desk: Office) -> list[PaymentStatus]:
+        return await desk.store.transact(read)
+
+    app.show_all(app.at_desk(work), COLUMNS)
+
+
+@payment.command(
+    "create",
+    examples="""
+    tallystick payment create --profile profiles/shop --policy card --correlation code \\
+        --order payee=Teahouse,amount=1250,currency=CNY,reference=order-7 --phone +8613800138000
+    """,
+)
+@profile_option
+@click.option("--policy", required=True, help="The split policy's name.")
+@click.option("--correlation", type=click.Choice(["code", "phone"]), required=True, help="What its parts carry.")
+@click.option("--order", required=True, help="payee=,amount=,currency=[,reference=]; amount in minor units.")
+@click.option("--phone", help="The payer's phone, E.164: the element itself, or where the code goes.")
+@click.option("--email", help="Where the code goes.")
+@click.option("--allow", "allowed", multiple=True, help="An institution id it may go to; repeat for more.")
+@click.option("--expires-in", type=click.IntRange(min=1), default=900, show_default=True, help="Seconds.")
+@pass_app
+def create(
+    app: App,
+    profile: Path,
+    policy: str,
+    correlation: str,
+    order: str,
+    phone: str | None,
+    email: str | None,
+    allowed: tuple[str, ...],
+    expires_in: int,
+) -> None:
+    """Create a payment as a merchant.
+
+    Prints its id, and with --correlation code the code that its parts carry.
+    """
+    content = NewPayment(
+        policy=policy,
+        correlation=cast("Literal['code', 'phone']", correlation),
+        order=read_order(order),
+        payer=Recipient(phone=phone, email=email) if phone or email else None,
+        allowed=allowed,
+        expires_in=expires_in,
+    )
+    app.show(with_client(profile, lambda client: client.create_payment(content)))
+
+
+def _attempt(intent: Intent) -> Attempt:
+    return Attempt(
+        n=intent.n,
+        back_end=intent.back_end,
+        stan=intent.ids.stan,
+        rrn=intent.ids.rrn,
+        table_version=intent.table_version,
+        state=intent.state,
+        code=intent.code,
+        settled_at=intent.settled_at,
+    )

@@ -1,0 +1,221 @@
+"""A whole platform in memory: deterministic behaviour, no sockets, no files, every port in the test's hand."""
+
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from tallystick import limits
+from tallystick.assembly import policy as policies
+from tallystick.assembly.model import SplitPolicy
+from tallystick.channels.model import Channel, ChannelKind, ChannelState
+from tallystick.crypto import kdf
+from tallystick.crypto.hpke import OpeningKey, Suite
+from tallystick.crypto.jose import JweKey
+from tallystick.crypto.signing import HmacKey
+from tallystick.errors import EnvelopeUnopenable, KeyUnknown
+from tallystick.path import Platform
+from tallystick.routing.institutions import STARTING_RULES
+from tallystick.routing.model import BackEnd, IssuerRule, Status
+from tallystick.runtime import Millis, Randomness
+from tallystick.security.model import Sender
+from tallystick.security.ports import Opener, Purpose
+from tallystick.security.verify import seal_sender_key
+from tallystick.testing.clock import SeededRandomness, VirtualClock
+from tallystick.testing.connector import ScriptedConnector, ScriptedConnectors
+from tallystick.testing.memory_store import MemoryStore
+from tallystick.testing.quick_stretcher import QuickStretcher
+from tallystick.wire.keys import JWE_SUITE, PublishedKey
+
+HPKE_KEY: Final = "pk_hpke"
+BROWSER_KEY: Final = "pk_browser"
+JWE_KEY: Final = "pk_jwe"
+ALL_FIELDS: Final = frozenset(
+    {"pan", "expiry", "pin_block", "account", "secret", "username", "password", "share", "order"}
+)
+
+
+class MemoryKeyring:
+    """Long-lived keys derived from one fixed text (`security.ports.Keyring`): never for anything but tests."""
+
+    def key(self, purpose: Purpose) -> bytes:
+        """Return the 32-byte key of a purpose."""
+        return kdf.derive(b"tallystick memory keyring of tests", purpose)
+
+
+class MemoryEpochs:
+    """At-rest keys of parts in memory (`security.ports.EpochKeys`), with the life that file keys have."""
+
+    def __init__(self, randomness: Randomness) -> None:
+        self._randomness = randomness
+        self._keys: dict[int, bytes] = {}
+
+    def current(self, now: Millis) -> str:
+        """Return the epoch that `now` lies in, and make its key where there is none."""
+        begins = now - now % limits.EPOCH_MS
+        if begins not in self._keys:
+            self._keys[begins] = self._randomness.token(kdf.KEY_BYTES)
+        return f"ep_{begins}"
+
+    def key(self, epoch: str) -> bytes:
+        """Return an epoch's key; raises KeyUnknown once it is destroyed."""
+        begins = int(epoch.removeprefix("ep_"))
+        if begins not in self._keys:
+            raise KeyUnknown("this epoch's key is destroyed")
+        return self._keys[begins]
+
+    def destroy_before(self, now: Millis) -> list[str]:
+        """Destroy every key older than `limits.EPOCH_KEPT_MS`."""
+        over = [begins for begins in self._keys if begins + limits.EPOCH_KEPT_MS <= now]
+        for begins in over:
+            del self._keys[begins]
+        return [f"ep_{begins}" for begins in over]
+
+
+class MemoryOpeningKeys:
+    """One opening key of each suite that lives until it is withdrawn (`security.ports.OpeningKeys`)."""
+
+    def __init__(self) -> None:
+        self._openers: dict[str, Opener] = {}
+        self.keys: dict[str, PublishedKey] = {}
+        for key_id, suite in ((HPKE_KEY, Suite.MLKEM768_X25519), (BROWSER_KEY, Suite.P256)):
+            key = OpeningKey.generate(suite)
+            self._openers[key_id] = key
+            public = urlsafe_b64encode(key.public).decode().rstrip("=")
+            self.keys[key_id] = PublishedKey(
+                id=key_id, format="hpke", suite=suite, public=public, not_before=0, not_after=2**52
+            )
+        jwe = JweKey.generate(JWE_KEY)
+        self._openers[JWE_KEY] = _JweOpener(jwe)
+        self.keys[JWE_KEY] = PublishedKey(
+            id=JWE_KEY, format="jwe", suite=JWE_SUITE, public=jwe.public_jwk(), not_before=0, not_after=2**52
+        )
+
+    def opener(self, key_id: str, now: Millis) -> Opener:  # noqa: ARG002  # a memory key has no age
+        """Return the opener; raises KeyUnknown."""
+        if key_id not in self._openers:
+            raise KeyUnknown("the platform holds no such opening key now")
+        return self._openers[key_id]
+
+    def published(self, now: Millis) -> str:  # noqa: ARG002  # as above
+        """Return the ids; a test takes the keys themselves from `keys`."""
+        return " ".join(self.keys)
+
+    def rotate(self, now: Millis) -> list[str]:  # noqa: ARG002  # as above
+        """Change nothing: the keys live until `withdraw`."""
+        return []
+
+    def withdraw(self, key_id: str) -> None:
+        """Destroy one key."""
+        del self._openers[key_id], self.keys[key_id]
+
+
+class _JweOpener:
+    def __init__(self, key: JweKey) -> None:
+        self._key = key
+
+    def open(self, sealed: bytes, info: bytes) -> bytes:
+        """Open the bytes of a compact JWE."""
+        try:
+            token = sealed.decode("ascii")
+        except UnicodeDecodeError:
+            raise EnvelopeUnopenable("this is no compact token") from None
+        return self._key.open(token, info)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A registered channel of a memory platform with its key and the fingerprint of its certificate."""
+
+    channel: Channel
+    key: HmacKey
+    certificate: str
+
+    @property
+    def sender(self) -> Sender:
+        """Return the channel as the sender of a message."""
+        return Sender(id=self.channel.id, algorithm=self.channel.algorithm, sealed_key=self.channel.sealed_key)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlatform:
+    """A platform and the fakes it stands on."""
+
+    platform: Platform
+    store: MemoryStore
+    clock: VirtualClock
+    connectors: ScriptedConnectors
+    keyring: MemoryKeyring
+    opening_keys: MemoryOpeningKeys
+    epochs: MemoryEpochs
+    randomness: SeededRandomness
+    members: dict[str, Member] = field(default_factory=dict)
+
+    async def channel(
+        self,
+        channel_id: str,
+        fields: Iterable[str] = ALL_FIELDS,
+        *,
+        proves_payer: bool = False,
+        certificate: str | None = None,
+        state: ChannelState = ChannelState.ACTIVE,
+    ) -> Member:
+        """Register a channel with an HMAC key of its own."""
+        secret = kdf.derive(b"tallystick memory channel keys", channel_id)
+        channel = Channel(
+            id=channel_id,
+            name=f"Channel {channel_id}",
+            kind=ChannelKind.BANK_APP if proves_payer else ChannelKind.PC_BROWSER,
+            state=state,
+            fields=frozenset(fields),
+            proves_payer=proves_payer,
+            algorithm=HmacKey.algorithm,
+            sealed_key=seal_sender_key(self.keyring.key(Purpose.AT_REST), channel_id, secret),
+            created_at=self.clock.now(),
+        )
+        await self.store.transact(lambda books: books.add_channel(channel))
+        member = Member(channel, HmacKey(secret), certificate or f"certificate of {channel_id}")
+        self.members[channel_id] = member
+        return member
+
+    async def back_end(self, back_end: BackEnd, connector: ScriptedConnector | None = None) -> ScriptedConnector:
+        """Put a back end into the routing table, with a connector that approves unless another one is given."""
+        await self.store.transact(lambda books: books.put_back_end(back_end))
+        self.connectors.by_institution[back_end.id] = connector or ScriptedConnector()
+        return self.connectors.by_institution[back_end.id]
+
+    async def rules(self, rules: tuple[IssuerRule, ...]) -> None:
+        """Replace the issuer rules."""
+        await self.store.transact(lambda books: books.put_issuer_rules(rules))
+
+
+def bank(institution: str = "10000001", **facts: object) -> BackEnd:
+    """Return an active back end for UnionPay and VISA cards, with whatever `facts` say instead."""
+    usual = {
+        "name": f"Bank {institution}",
+        "connector": "scripted",
+        "status": Status.ACTIVE,
+        "schemes": frozenset({"unionpay", "visa"}),
+    }
+    return BackEnd(**{"id": institution, **usual, **facts})  # type: ignore[arg-type]  # a test names the right kinds
+
+
+async def memory_platform(*, seed: int = 0, own_policies: tuple[SplitPolicy, ...] = ()) -> MemoryPlatform:
+    """Return a platform with the built-in policies and starting issuer rules; it has no channel and no back end yet."""
+    store, clock, randomness = MemoryStore(), VirtualClock(), SeededRandomness(seed)
+    connectors, keyring = ScriptedConnectors(), MemoryKeyring()
+    opening_keys, epochs = MemoryOpeningKeys(), MemoryEpochs(randomness)
+    platform = Platform(
+        store=store,
+        keyring=keyring,
+        opening_keys=opening_keys,
+        epochs=epochs,
+        connectors=connectors,
+        stretcher=QuickStretcher(),
+        policies=policies.load((*policies.BUILT_IN, *own_policies)),
+        clock=clock,
+        randomness=randomness,
+    )
+    made = MemoryPlatform(platform, store, clock, connectors, keyring, opening_keys, epochs, randomness)
+    await made.rules(STARTING_RULES)
+    return made
