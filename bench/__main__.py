@@ -75,14 +75,18 @@ async def measure_payments(made: World, under: Server, count: int, numbers: "ite
     keys = await load.held_keys(pc)
     for_warm_up = await asyncio.to_thread(load.prepare, pc, phone, keys, numbers, WARM_UP)
     payments = await asyncio.to_thread(load.prepare, pc, phone, keys, numbers, count)
-    await load.run(for_warm_up, pc, phone, under.port, WORKERS)
+    pairs = await load.connect(pc, phone, under.port, WORKERS)
+    await load.run(for_warm_up, pairs)
     await all_acknowledged(made, for_warm_up)
     cpu, began = under.cpu_s(), time.monotonic_ns()
-    done = await load.run(payments, pc, phone, under.port, WORKERS)
+    done = await load.run(payments, pairs)
     await all_acknowledged(made, payments)
     last = max(made.back_end.acknowledged[payment.amount] for payment in payments)
     cpu_us = (under.cpu_s() - cpu) / count * 1e6
     assert done.refused == 0, f"{done.refused} parts were refused"
+    for pair in pairs:
+        for connection in pair:
+            await connection.close()
     waits = sorted((made.back_end.acknowledged[p.amount] - done.sent[p.amount]) / 1e6 for p in payments)
     return {
         "payments_per_s": round(count / ((last - began) / 1e9), 1),
@@ -102,9 +106,11 @@ async def all_acknowledged(made: World, payments: list[load.Payment]) -> None:
 async def measure_echo(made: World, under: Server, body: bytes) -> dict[str, float]:
     """Send equal bodies to the same listener with no work behind it."""
     profile = made.profile("pc", under.port)
-    await load.echo(body, profile, under.port, ECHOES // 10, WORKERS)
+    pairs = await load.connect(profile, profile, under.port, WORKERS // 2)
+    connections = [connection for pair in pairs for connection in pair]
+    await load.echo(body, connections, ECHOES // 10)
     cpu, began = under.cpu_s(), time.monotonic()
-    await load.echo(body, profile, under.port, ECHOES, WORKERS)
+    await load.echo(body, connections, ECHOES)
     took = time.monotonic() - began
     return {"echo_rps": round(ECHOES / took), "echo_us": round((under.cpu_s() - cpu) / ECHOES * 1e6, 1)}
 
@@ -136,13 +142,8 @@ async def bench() -> dict[str, Any]:
     async with in_temporary_folder() as made:
         async with server(made.data, "platform") as under:
             payments = await measure_payments(made, under, PAYMENTS, numbers)
-            sample = load.prepare(
-                made.profile("pc", 1),
-                made.profile("phone", 1),
-                await load.held_keys(made.profile("pc", under.port)),
-                numbers,
-                1,
-            )
+            pc, phone = made.profile("pc", under.port), made.profile("phone", under.port)
+            sample = load.prepare(pc, phone, await load.held_keys(pc), numbers, 1)
         body = sample[0].first.partition(b"\r\n\r\n")[2]
         async with server(made.data, "echo") as under:
             echo = await measure_echo(made, under, body)
@@ -183,13 +184,12 @@ async def measure_floor(made: World, body_size: int, echo_us: float) -> dict[str
 async def soak(count: int) -> dict[str, Any]:
     """Watch the server's memory over many payments; the slope is a fit over the second half."""
     numbers, samples = itertools.count(), []
-    async with in_temporary_folder() as made:
-        async with server(made.data, "platform") as under:
-            for done in range(0, count, PAYMENTS):
-                figures = await measure_payments(made, under, PAYMENTS - WARM_UP, numbers)
-                made.back_end.acknowledged.clear()
-                samples.append({"payments": done + PAYMENTS, "rss_kib": under.rss_kib(), **figures})
-                print(samples[-1], flush=True)
+    async with in_temporary_folder() as made, server(made.data, "platform") as under:
+        for done in range(0, count, PAYMENTS):
+            figures = await measure_payments(made, under, PAYMENTS - WARM_UP, numbers)
+            made.back_end.acknowledged.clear()
+            samples.append({"payments": done + PAYMENTS, "rss_kib": under.rss_kib(), **figures})
+            print(samples[-1], flush=True)
     half = samples[len(samples) // 2 :]
     slope, _ = statistics.linear_regression([s["payments"] for s in half], [s["rss_kib"] for s in half])
     return {"payments": count, "rss_slope_bytes_per_payment": round(slope * 1024, 2), "samples": samples}

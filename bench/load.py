@@ -113,36 +113,37 @@ class Connection:
         self._writer.close()
 
 
-async def run(payments: list[Payment], pc: Profile, phone: Profile, port: int, workers: int) -> Load:
-    """Send all payments with `workers` at a time; returns when every part is acknowledged."""
-    load, waiting = Load(), iter(payments)
-
-    async def work() -> None:
-        first, second = Connection(pc, port), Connection(phone, port)
+async def connect(pc: Profile, phone: Profile, port: int, workers: int) -> list[tuple[Connection, Connection]]:
+    """Open the connections of all workers: gateways keep theirs open, so handshakes are not part of a payment."""
+    pairs = [(Connection(pc, port), Connection(phone, port)) for _ in range(workers)]
+    for first, second in pairs:
         await first.open()
         await second.open()
+    return pairs
+
+
+async def run(payments: list[Payment], pairs: list[tuple[Connection, Connection]]) -> Load:
+    """Send all payments, one at a time on each pair of connections; returns when every part is acknowledged."""
+    load, waiting = Load(), iter(payments)
+
+    async def work(first: Connection, second: Connection) -> None:
         for payment in waiting:
             status = await first.exchange(payment.first)
             load.sent[payment.amount] = time.monotonic_ns()
             both = (status, await second.exchange(payment.second))
             load.refused += both != (202, 202)
-        await first.close()
-        await second.close()
 
-    await asyncio.gather(*(work() for _ in range(workers)))
+    await asyncio.gather(*(work(*pair) for pair in pairs))
     return load
 
 
-async def echo(body: bytes, profile: Profile, port: int, count: int, connections: int) -> None:
-    """Send `count` equal bodies over several connections."""
+async def echo(body: bytes, connections: list[Connection], count: int) -> None:
+    """Send `count` equal bodies over the connections."""
     message = b"POST /echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(body) + body
     waiting = iter(range(count))
 
-    async def work() -> None:
-        connection = Connection(profile, port)
-        await connection.open()
+    async def work(connection: Connection) -> None:
         for _ in waiting:
             await connection.exchange(message)
-        await connection.close()
 
-    await asyncio.gather(*(work() for _ in range(connections)))
+    await asyncio.gather(*(work(connection) for connection in connections))

@@ -84,9 +84,9 @@ class World:
     def profile(self, name: str, port: int) -> Profile:
         """Write and load the profile of a channel for a listener's port."""
         directory = self.home / f"{name}-{port}"
-        return load_profile(
+        if not directory.exists():
             profiles.write_channel(self.desk, self._channels[name], directory, f"https://{NAME}:{port}")
-        )
+        return load_profile(directory / profiles.FILE_NAME)
 
 
 @contextlib.asynccontextmanager

@@ -13,7 +13,7 @@ from tallystick.assembly import policy as policies
 from tallystick.assembly.element import backend_element, code_element, new_code, normal_institution, phone_element
 from tallystick.assembly.facts import Fate
 from tallystick.assembly.intake import read_element, read_order
-from tallystick.assembly.join import choose
+from tallystick.assembly.join import choose, still_open
 from tallystick.assembly.model import Claim, Element, Payment
 from tallystick.assembly.policy import ORDER_FIELD
 from tallystick.channels.model import Channel
@@ -68,6 +68,7 @@ async def create_payment(
 
     async def act(books: Books, new: NewPayment) -> bytes:
         payment, code, contact = _plan(platform, new, channel.id, arrival.at)
+        await still_open(books, payment.element, policies.find(platform.policies, payment.policy), arrival.at)
         await books.add_payment(payment)
         if code is not None:
             await books.issue_claim(

@@ -154,7 +154,12 @@ async def test_a_body_without_a_digest_header_is_refused(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"idempotency-key": "another"}, {"content-type": "text/plain"}, {"signature": f"sig1=:{b64encode(b'x').decode()}:"}]
+    "change",
+    [
+        {"idempotency-key": "another"},
+        {"content-type": "text/plain"},
+        {"signature": f"sig1=:{b64encode(b'x').decode()}:"},
+    ],
 )
 async def test_a_changed_header_breaks_the_signature(edge: Edge, change: dict[str, str]) -> None:
     arrival = card(edge)
@@ -227,7 +232,7 @@ async def test_an_oversized_body_is_refused_before_it_is_verified(edge: Edge) ->
 @pytest.mark.parametrize("target", ["/", "/v1/part", "/v1/parts/", "/v2/parts", "/" + CANARY, "/v1/parts/a/b"])
 async def test_an_address_where_nothing_is_says_so(edge: Edge, target: str) -> None:
     problem = await refused(edge, card(edge), target=target)
-    assert (404, "not_found") == problem or (405, "method_refused") == problem
+    assert problem in {(404, "not_found"), (405, "method_refused")}
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])
@@ -312,10 +317,9 @@ async def test_every_answer_to_a_known_sender_is_signed_with_its_own_nonce(edge:
 
 async def test_a_whole_good_payment_leaves_no_secret_in_any_log(edge: Edge) -> None:
     edge.log.set_level(logging.DEBUG)
-    for who, content in (("pc", CARD), ("phone", PIN)):
-        reply = await edge.ask(arrival_of(edge.world, edge.member(who), content), who=who)
-        assert 202 == reply.status
-        assert_no_secret(edge, reply)
+    await edge.post(CARD)
+    reply = await edge.post(PIN, who="phone")
+    assert 202 == reply.status
     await edge.carriers.drain()
     assert 1 == len(edge.world.connectors.sent())
     assert_no_secret(edge, reply)

@@ -84,7 +84,12 @@ def test_no_fitting_active_back_end_is_left_out(facts: RoutingFacts, table: Rout
 @given(st.text("0123456789", max_size=9), RULES)
 def test_the_rule_with_the_longest_matching_prefix_wins(issuer: str, rules: tuple[IssuerRule, ...]) -> None:
     expected = next(
-        (rule for size in range(9, 0, -1) for rule in rules if len(rule.prefix) == size and issuer[:size] == rule.prefix),
+        (
+            rule
+            for size in range(9, 0, -1)
+            for rule in rules
+            if len(rule.prefix) == size and issuer[:size] == rule.prefix
+        ),
         None,
     )
     assert expected == longest_rule(issuer, rules)

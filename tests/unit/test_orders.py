@@ -43,9 +43,7 @@ async def world() -> MemoryPlatform:
 async def create(world: MemoryPlatform, content: object = NEW, who: str = "shop", **how: Any) -> PaymentCreated:
     member = world.members[who]
     arrival = arrival_of(world, member, content, target="/v1/payments", **how)
-    body = await create_payment(
-        world.platform, arrival, channel=member.channel, sender=member.sender, key=member.key
-    )
+    body = await create_payment(world.platform, arrival, channel=member.channel, sender=member.sender, key=member.key)
     return msgspec.json.decode(body, type=PaymentCreated)
 
 
@@ -115,7 +113,7 @@ async def test_the_payer_gets_the_code_by_every_way_that_was_named_and_the_outbo
     opened = [open_notice(world.keyring, notice) for notice in notices]
     assert ["+8613800138000", "li@example.org"] == [message.address for message in opened]
     assert all(created.code and created.code in message.text for message in opened)
-    assert created.code not in repr(notices)
+    assert str(created.code) not in repr(notices)
 
 
 async def test_correlation_by_phone_needs_no_code_and_selects_the_payment(world: MemoryPlatform) -> None:
@@ -132,6 +130,14 @@ async def test_a_second_payment_by_the_same_phone_and_policy_is_refused(world: M
     await create(world, by_phone)
     with pytest.raises(AlreadyExists):
         await create(world, by_phone)
+
+
+async def test_a_payment_whose_time_is_over_does_not_hold_the_phone(world: MemoryPlatform) -> None:
+    by_phone = {**NEW, "correlation": "phone", "payer": {"phone": "+8613800138000"}, "expires_in": 60}
+    first = await create(world, by_phone)
+    await world.clock.advance(60_000)
+    await create(world, by_phone)
+    assert "expired" == await state(world, first.payment)
 
 
 async def test_a_channel_without_the_right_to_orders_creates_nothing(world: MemoryPlatform) -> None:

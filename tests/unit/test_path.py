@@ -300,7 +300,14 @@ def with_connectors(world: MemoryPlatform, connectors: Any) -> Platform:
 
 @pytest.mark.parametrize(
     "failure",
-    [OutcomeUnknown("time-out"), RuntimeError("odd"), KeyError("odd"), TimeoutError(), ConnectionResetError(), ValueError()],
+    [
+        OutcomeUnknown("time-out"),
+        RuntimeError("odd"),
+        KeyError("odd"),
+        TimeoutError(),
+        ConnectionResetError(),
+        ValueError(),
+    ],
     ids=lambda failure: type(failure).__name__,
 )
 async def test_whatever_is_no_answer_is_unknown_and_never_sent_again(world: MemoryPlatform, failure: Exception) -> None:
@@ -319,7 +326,7 @@ async def test_a_crash_between_intent_and_outcome_ends_unknown_without_a_second_
     connector = await world.back_end(bank(), ScriptedConnector(HANG))
     payment_id = await join(world)
     task = asyncio.create_task(carry(world.platform, payment_id))
-    while not connector.instructions:
+    while not connector.instructions:  # noqa: ASYNC110  # a scripted connector has no event to wait for
         await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

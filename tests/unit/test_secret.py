@@ -72,11 +72,11 @@ def test_a_traceback_and_a_log_record_do_not_show_a_secret(caplog: pytest.LogCap
     def fail(secret: Secret) -> None:
         raise ValueError(f"cannot use {secret}")
 
-    try:
+    with pytest.raises(ValueError, match="cannot use") as failure:
         fail(Secret(VALUE))
-    except ValueError as error:
-        logging.getLogger("test").exception("failed with %s", Secret(VALUE))
-        assert VALUE not in "".join(traceback.format_exception(error))
+    logging.getLogger("test").error("failed with %s", Secret(VALUE), exc_info=failure.value)
+    assert VALUE not in "".join(traceback.format_exception(failure.value))
+    assert "failed with" in caplog.text
     assert VALUE not in caplog.text
 
 

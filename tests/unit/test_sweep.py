@@ -1,7 +1,6 @@
 """The timers: each chore on its own, each bounded, none stopped by another."""
 
 import asyncio
-import logging
 from typing import Any
 
 import pytest
@@ -11,7 +10,16 @@ from tallystick.assembly.facts import PaymentState
 from tallystick.errors import NotSent, StoreFailed, Unavailable
 from tallystick.path import carry
 from tallystick.routing.model import Status
-from tallystick.sweep import ECHO_FAILURES_MAX, HEALTH_EVERY, KEYS_EVERY, Sweep, expire, purge, recover, retry_deliverable
+from tallystick.sweep import (
+    ECHO_FAILURES_MAX,
+    HEALTH_EVERY,
+    KEYS_EVERY,
+    Sweep,
+    expire,
+    purge,
+    recover,
+    retry_deliverable,
+)
 from tallystick.testing.connector import HANG, ScriptedConnector
 from tallystick.testing.inbox import RecordingCarrier
 from tallystick.testing.messages import send_part
@@ -123,7 +131,7 @@ async def test_recovery_makes_every_lost_intent_unknown_and_is_safe_to_repeat(wo
     connector = await world.back_end(bank(), ScriptedConnector(otherwise=HANG))
     lost = [await join(world, n) for n in range(3)]
     tasks = [asyncio.create_task(carry(world.platform, payment_id)) for payment_id in lost]
-    while len(connector.instructions) < len(lost):
+    while len(connector.instructions) < len(lost):  # noqa: ASYNC110  # a scripted connector has no event to wait for
         await asyncio.sleep(0)
     for task in tasks:
         task.cancel()
@@ -165,7 +173,9 @@ async def test_echoes_and_keys_are_not_looked_at_in_every_round(world: MemoryPla
     assert (3, 2) == (connector.echoes, len(chores))
 
 
-@pytest.mark.parametrize("failure", [StoreFailed("full"), OSError("disk full"), RuntimeError("CANARY"), KeyError("CANARY")])
+@pytest.mark.parametrize(
+    "failure", [StoreFailed("full"), OSError("disk full"), RuntimeError("CANARY"), KeyError("CANARY")]
+)
 async def test_a_failing_chore_stops_no_other_one_and_says_nothing_it_should_not(
     world: MemoryPlatform, failure: Exception, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

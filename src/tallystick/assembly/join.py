@@ -97,6 +97,16 @@ async def choose(
     return Filed(payment_id=payment.id, joined=await book.decide_fate(payment.id, Fate.JOINED, now))
 
 
+async def still_open(book: PaymentBook, element: Element, policy: SplitPolicy, now: Millis) -> Payment | None:
+    """Find the payment that waits under an element; one whose time is over expires here, before the sweep sees it."""
+    payment = await book.open_payment(element.digest, policy.name)
+    if payment is None or payment.expires_at > now:
+        return payment
+    await book.decide_fate(payment.id, Fate.EXPIRED, now)
+    await book.erase_parts(payment.id)
+    return None
+
+
 def is_joinable(policy: SplitPolicy, outcome: Contest, order: Order | None) -> bool:
     """Tell whether uncontested parts and an order make the whole."""
     if outcome.rivals or order is None:
@@ -122,12 +132,9 @@ async def _select(book: AssemblyBook, filing: Filing, policy: SplitPolicy, now: 
     claim = Claim() if element.kind is ElementKind.PHONE else await book.claim(element, now)
     if claim is not None and claim.payment_id is not None:
         return await _created(book, claim.payment_id, policy, now)
-    payment = await book.open_payment(element.digest, policy.name)
-    if payment is not None and payment.expires_at > now:
-        return payment
+    payment = await still_open(book, element, policy, now)
     if payment is not None:
-        await book.decide_fate(payment.id, Fate.EXPIRED, now)
-        await book.erase_parts(payment.id)
+        return payment
     opened = Payment(
         id=filing.new_payment,
         policy=policy.name,

@@ -12,7 +12,9 @@ TABLE = load(BUILT_IN)
 PAN, PIN = PartShape(frozenset({"pan"})), PartShape(frozenset({"pin_block"}))
 
 
-def own(*parts: PartShape, shares: int = 0, kind: CredentialKind = CredentialKind.CARD, name: str = "own") -> SplitPolicy:
+def own(
+    *parts: PartShape, shares: int = 0, kind: CredentialKind = CredentialKind.CARD, name: str = "own"
+) -> SplitPolicy:
     return SplitPolicy(name=name, kind=kind, parts=parts, shares=shares)
 
 

@@ -34,7 +34,9 @@ PAYMENT = Payment(
     updated_at=START,
 )
 IDS = MessageIds(stan="000001", rrn="701508000001", key="req_1", at=START)
-INSTRUCTION = Instruction(payment_id="pay_1", order=ORDER, ids=IDS, credential=CardCredential(pan=Pan("4111111111111111")))
+INSTRUCTION = Instruction(
+    payment_id="pay_1", order=ORDER, ids=IDS, credential=CardCredential(pan=Pan("4111111111111111"))
+)
 
 
 @pytest.fixture
