@@ -1,12 +1,16 @@
 """The floor: the work of one payment that nobody can leave out, measured with bare library calls on one core.
 
 CPU time per payment of 2 HPKE opens, 2 MACs, the durable rows in group commits and 1 delivery exchange; the 2 echoes
-are measured on the real listener (bench/__main__.py).
+are measured on the real listener (bench/__main__.py). Runs as a process of its own on the server's core, while the load
+generator's core is kept busy as it is during the payments: two cores of a virtual machine may share one real core.
 """
 
+import argparse
 import asyncio
 import hashlib
 import hmac
+import json
+import os
 import secrets
 import sqlite3
 import ssl
@@ -14,12 +18,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import uvloop
 from cryptography.hazmat.primitives.asymmetric import mlkem, x25519
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, MLKEM768X25519PrivateKey, Suite
+
+from tallystick.crypto import tls
 
 ROWS_PER_PAYMENT = 9  # 1 payment, 2 parts, 2 nonces, 2 kept answers, 1 intent, 1 trace number
 COMMIT_OF = 32  # rows in one group commit
 ROUNDS = 5
+CORE = 0
 
 
 def cpu_us(work: Callable[[], None], count: int) -> float:
@@ -87,3 +95,26 @@ async def exchange_us(context: ssl.SSLContext, port: int, count: int = 2_000, at
         best = min(best, (time.process_time_ns() - began) / count / 1000)
     writer.close()
     return best
+
+
+async def main() -> None:
+    """Measure and print one JSON document."""
+    parser = argparse.ArgumentParser()
+    for name in ("ca", "certificate", "key", "folder"):
+        parser.add_argument(name, type=Path)
+    for name in ("port", "body_size"):
+        parser.add_argument(name, type=int)
+    given = parser.parse_args()
+    os.sched_setaffinity(0, {CORE})
+    context = tls.client_context(given.ca, given.certificate, given.key)
+    parts = {
+        "hpke_open_x2": 2 * hpke_open_us(300),
+        "mac_x2": 2 * mac_us(given.body_size),
+        f"durable_rows_x{ROWS_PER_PAYMENT}": rows_us(given.folder),
+        "delivery_exchange_x1": await exchange_us(context, given.port),
+    }
+    print(json.dumps({name: round(value, 1) for name, value in parts.items()}))
+
+
+if __name__ == "__main__":
+    uvloop.run(main())

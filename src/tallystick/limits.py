@@ -16,7 +16,7 @@ NONCE_KEPT_MS: Final = 2 * FRESHNESS_MS + 60_000  # ms; longer than any message 
 SECRET_LIFE_MS: Final = 10 * 60_000  # ms a secret part may wait for its counterpart
 ORDER_LIFE_MS: Final = 24 * 3_600_000  # ms an order intent may wait for secrets
 PARTS_MAX: Final = 8  # parts of one credential
-CANDIDATES_MAX: Final = 8  # rival candidates kept for one payment; more are refused as TooMany
+CANDIDATES_MAX: Final = 8  # rival candidates kept for one payment; more are answered alike and never used
 EPOCH_MS: Final = 10 * 60_000  # ms one at-rest key of parts is used for sealing
 EPOCH_KEPT_MS: Final = EPOCH_MS + SECRET_LIFE_MS + 60_000  # ms from an epoch's start to the destruction of its key
 
@@ -48,7 +48,7 @@ ISSUER_DIGITS: Final = 9  # leading digits routing may see; fewer than half of a
 
 # Delivery
 DELIVERY_TIMEOUT_S: Final = 20.0  # s to wait for a back end's answer
-ATTEMPTS_MAX: Final = 8  # intents of one payment
+ATTEMPTS_MAX: Final = 128  # intents of one payment: one try per candidate every few seconds of a secret's life
 PATHS_IN_FLIGHT_MAX: Final = 512  # payments carried at the same time; more are answered 503 before acceptance
 
 # Tries

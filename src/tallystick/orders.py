@@ -10,11 +10,11 @@ import msgspec
 
 from tallystick import limits
 from tallystick.assembly import policy as policies
-from tallystick.assembly.element import backend_element, code_element, new_code, normal_institution, phone_element
+from tallystick.assembly.element import backend_element, code_element, new_code, normal_institution
 from tallystick.assembly.facts import Fate
 from tallystick.assembly.intake import read_element, read_order
-from tallystick.assembly.join import choose, still_open
-from tallystick.assembly.model import Claim, Element, Payment
+from tallystick.assembly.join import choose
+from tallystick.assembly.model import Claim, Payment
 from tallystick.assembly.policy import ORDER_FIELD
 from tallystick.channels.model import Channel
 from tallystick.crypto import kdf
@@ -62,22 +62,16 @@ _value: Final = content_decoder(IssuedValue)
 async def create_payment(
     platform: Platform, arrival: Arrival, *, channel: Channel, sender: Sender, key: Verifier
 ) -> bytes:
-    """Create a payment and, for correlation `code`, make its code and send it to the payer (claim 10)."""
+    """Create a payment, make the code that its parts carry, and send it to the payer (claim 10)."""
     if ORDER_FIELD not in channel.fields:
         raise FieldNotAllowed("this channel may not create payments", field=ORDER_FIELD)
 
     async def act(books: Books, new: NewPayment) -> bytes:
         payment, code, contact = _plan(platform, new, channel.id, arrival.at)
-        await still_open(books, payment.element, policies.find(platform.policies, payment.policy), arrival.at)
         await books.add_payment(payment)
-        if code is not None:
-            await books.issue_claim(
-                payment.element,
-                Claim(payment_id=payment.id),
-                valid_from=payment.opened_at,
-                valid_until=Millis(payment.expires_at + CODE_KEPT_MS),
-            )
-            await _tell_code(platform, books, contact, payment, code)
+        claim, until = Claim(payment_id=payment.id), Millis(payment.expires_at + CODE_KEPT_MS)
+        await books.issue_claim(payment.element, claim, valid_from=payment.opened_at, valid_until=until)
+        await _tell_code(platform, books, contact, payment, code)
         created = PaymentCreated(payment=payment.id, expires_at=payment.expires_at, code=code)
         return msgspec.json.encode(created)
 
@@ -182,18 +176,18 @@ async def _answer(
     return await platform.store.transact(work)
 
 
-def _plan(platform: Platform, new: NewPayment, owner: str, now: Millis) -> tuple[Payment, str | None, Contact]:
+def _plan(platform: Platform, new: NewPayment, owner: str, now: Millis) -> tuple[Payment, str, Contact]:
     if not EXPIRES_IN_MIN <= new.expires_in <= limits.ORDER_LIFE_MS // 1000:
         raise FieldInvalid(f"a payment waits {EXPIRES_IN_MIN} to {limits.ORDER_LIFE_MS // 1000} s", field="expires_in")
     policy = policies.find(platform.policies, new.policy)
     contact = Contact(phone=new.payer.phone, email=new.payer.email) if new.payer else Contact()
     if new.payer is not None:
         contact = normal_contact(contact)
-    element, code = _correlate(platform, new, contact)
+    code = new_code(platform.randomness)
     payment = Payment(
         id=new_id("pay", platform.randomness),
         policy=policy.name,
-        element=element,
+        element=code_element(platform.keyring.key(Purpose.BLIND_INDEX), code),
         claimed=True,
         opened_at=now,
         expires_at=Millis(now + new.expires_in * 1000),
@@ -203,16 +197,6 @@ def _plan(platform: Platform, new: NewPayment, owner: str, now: Millis) -> tuple
         updated_at=now,
     )
     return payment, code, contact
-
-
-def _correlate(platform: Platform, new: NewPayment, contact: Contact) -> tuple[Element, str | None]:
-    blind_key = platform.keyring.key(Purpose.BLIND_INDEX)
-    if new.correlation == "code":
-        code = new_code(platform.randomness)
-        return code_element(blind_key, code), code
-    if contact.phone is None:
-        raise FieldInvalid("correlation by phone needs the payer's number", field="payer.phone")
-    return phone_element(blind_key, contact.phone), None
 
 
 async def _tell_code(platform: Platform, books: Books, contact: Contact, payment: Payment, code: str) -> None:

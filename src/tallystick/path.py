@@ -29,7 +29,7 @@ from tallystick.delivery.model import Instruction, Intent, IntentState
 from tallystick.delivery.ports import Connectors
 from tallystick.errors import CredentialRefused, KeyUnknown, NoRoute, NotFound, TooMany, Unavailable
 from tallystick.routing.decide import decide
-from tallystick.routing.model import BackEnd, Decision
+from tallystick.routing.model import BackEnd, Decision, RoutingTable
 from tallystick.runtime import Clock, Millis, Randomness, new_id
 from tallystick.secret import Secret
 from tallystick.security.idempotency import answer_once
@@ -118,7 +118,7 @@ async def carry(platform: Platform, payment_id: str) -> None:
     Returns when the payment has a final state, or stays JOINED because no candidate could be reached: `sweep` calls
     again. Safe to call at any time and by anybody: only the winner of the intent's compare-and-set sends.
     """
-    payment, parts = await platform.store.transact(lambda books: _load(books, payment_id))
+    payment, parts, table = await platform.store.read(lambda books: _load(books, payment_id))
     if payment is None or payment.state is not PaymentState.JOINED or payment.order is None:
         return
     if platform.clock.now() >= payment.expires_at:
@@ -126,7 +126,7 @@ async def carry(platform: Platform, payment_id: str) -> None:
         return
     try:
         fields = merge(platform.policies[payment.policy], [open_values(part, platform.epochs) for part in parts])
-        decision = await _route(platform, payment, payment.order, fields)
+        decision = _route(platform, payment, payment.order, table, fields)
         await _deliver_to_first(platform, payment, payment.order, decision, fields)
     except CredentialRefused as refusal:
         await _end(platform, payment, PaymentState.REFUSED, refusal.reason)
@@ -140,12 +140,13 @@ async def carry(platform: Platform, payment_id: str) -> None:
         _log.warning("payment %s waits: %s", payment.id, busy.code)
 
 
-async def _load(books: Books, payment_id: str) -> tuple[Payment | None, list[Part]]:
-    return await books.payment(payment_id), await books.sealed_parts(payment_id)
+async def _load(books: Books, payment_id: str) -> tuple[Payment | None, list[Part], RoutingTable]:
+    return await books.payment(payment_id), await books.sealed_parts(payment_id), await books.routing_table()
 
 
-async def _route(platform: Platform, payment: Payment, order: Order, fields: Mapping[str, Secret]) -> Decision:
-    table = await platform.store.transact(lambda books: books.routing_table())
+def _route(
+    platform: Platform, payment: Payment, order: Order, table: RoutingTable, fields: Mapping[str, Secret]
+) -> Decision:
     kind = platform.policies[payment.policy].kind
     return decide(routing_facts(kind, fields, payment, order.currency), table)
 
@@ -222,7 +223,7 @@ async def _payment_binding(store: Store[Books], payment_id: str | None) -> tuple
     """Return what an envelope for a created payment is bound to: its id, payee, amount, currency and reference."""
     if payment_id is None:
         return ()
-    payment = await store.transact(lambda books: books.payment(payment_id))
+    payment = await store.read(lambda books: books.payment(payment_id))
     if payment is None or payment.order is None or payment.owner is None:
         raise NotFound("no payment with this id takes parts", field="payment")
     order = payment.order

@@ -1,7 +1,6 @@
 """Ports to everything that is not a pure function: time, randomness, ids. A simulation supplies its own."""
 
 import asyncio
-import base64
 import secrets
 import time
 from typing import Final, NewType, Protocol
@@ -61,8 +60,8 @@ class SystemRandomness:
 
 
 def new_id(prefix: str, randomness: Randomness) -> str:
-    """Make a prefixed id of 128 random bits, e.g. `pay_…` with 26 base32 letters."""
-    return f"{prefix}_{base64.b32encode(randomness.token(ID_BYTES)).decode().rstrip('=').lower()}"
+    """Make a prefixed id of 128 random bits, e.g. `pay_…` with 32 hexadecimal digits."""
+    return f"{prefix}_{randomness.token(ID_BYTES).hex()}"
 
 
 def random_digits(count: int, randomness: Randomness) -> str:

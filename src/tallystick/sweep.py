@@ -18,6 +18,7 @@ from tallystick.delivery.model import IntentState
 from tallystick.errors import DeliveryError, TallystickError
 from tallystick.path import Platform, carry
 from tallystick.routing.model import BackEnd, NumberPolicy, Status
+from tallystick.runtime import Millis
 from tallystick.vault.model import Medium
 from tallystick.vault.notices import send_due
 from tallystick.vault.numbers import renew
@@ -25,7 +26,8 @@ from tallystick.vault.ports import Carrier
 
 TICK_S: Final = 0.5  # s between rounds
 BATCH: Final = 200  # rows one round touches at most
-RETRY_AFTER_MS: Final = 2_000  # ms a joined payment rests before the sweep tries it (its own path may be at it)
+RETRY_AFTER_MS: Final = 5_000  # ms a joined payment rests before the sweep tries it (its own path may be at it)
+LOST_AFTER_MS: Final = 180_000  # ms after which no send of this process can still be under way
 HEALTH_EVERY: Final = 10  # rounds between echoes to the back ends
 KEYS_EVERY: Final = 20  # rounds between looks at the keys' ages
 PURGE_ROWS: Final = 5_000  # rows one purge deletes at most: 10,000 a second, more than one node makes
@@ -63,7 +65,7 @@ class Sweep:
         if number % HEALTH_EVERY == 0:
             chores.append(self._watch_back_ends)
         if number % KEYS_EVERY == 0:
-            chores += [lambda: rotate_keys(self.platform), *self.more]
+            chores += [lambda: rotate_keys(self.platform), lambda: give_up_lost(self.platform), *self.more]
         for chore in chores:
             try:
                 await chore()
@@ -78,7 +80,7 @@ class Sweep:
 
     async def _watch_back_ends(self) -> None:
         """Echo to every back end that should answer, and keep ACTIVE and DOWN true; the operator's words stay."""
-        table = await self.platform.store.transact(lambda books: books.routing_table())
+        table = await self.platform.store.read(lambda books: books.routing_table())
         for back_end in table.back_ends:
             if back_end.status in {Status.ACTIVE, Status.DOWN}:
                 await self._watch(back_end)
@@ -116,6 +118,20 @@ async def recover(platform: Platform) -> int:
     return recovered
 
 
+async def give_up_lost(platform: Platform) -> int:
+    """Make intents UNKNOWN whose outcome could not be recorded: the store failed just when the answer came."""
+    before = Millis(platform.clock.now() - LOST_AFTER_MS)
+
+    async def work(books: Books) -> int:
+        lost = [intent for intent in await books.sending_intents(BATCH) if intent.ids.at < before]
+        for intent in lost:
+            unknown = deliver.Outcome(state=IntentState.UNKNOWN)
+            await deliver.settle(books, intent, unknown, platform.clock.now())
+        return len(lost)
+
+    return await platform.store.transact(work)
+
+
 async def expire(platform: Platform) -> int:
     """Decide the fate of payments whose time is over, and erase their parts; returns how many expired."""
     now = platform.clock.now()
@@ -136,7 +152,7 @@ async def retry_deliverable(platform: Platform) -> int:
 
     They are carried side by side: one that hangs, or cannot be carried at all, keeps no other one from its back end.
     """
-    waiting = await platform.store.transact(lambda books: books.payments_in(PaymentState.JOINED, BATCH))
+    waiting = await platform.store.read(lambda books: books.payments_in(PaymentState.JOINED, BATCH))
     rested = [p for p in waiting if platform.clock.now() - p.updated_at >= RETRY_AFTER_MS]
     endings = await asyncio.gather(*(carry(platform, payment.id) for payment in rested), return_exceptions=True)
     for payment, ending in zip(rested, endings, strict=True):
@@ -147,7 +163,7 @@ async def retry_deliverable(platform: Platform) -> int:
 
 async def renew_numbers(platform: Platform) -> int:
     """Give every enrolled user the dynamic number of the current period (claim 7); returns how many were made."""
-    table = await platform.store.transact(lambda books: books.routing_table())
+    table = await platform.store.read(lambda books: books.routing_table())
     made = 0
     for back_end in table.back_ends:
         if back_end.numbers is NumberPolicy.PLATFORM:

@@ -129,7 +129,7 @@ def test_a_part_sent_by_each_channel_joins_and_is_seen_by_sender_and_operator(
 def test_a_payment_is_created_and_a_field_that_is_not_the_channels_is_refused_by_the_platform(
     shell: Shell, serving: subprocess.Popen[str]
 ) -> None:
-    arguments = ("--policy", "card", "--correlation", "code", "--order", "payee=Tea,amount=1,currency=CNY")
+    arguments = ("--policy", "card", "--order", "payee=Tea,amount=1,currency=CNY")
     created = shell.ask("payment", "create", "--profile", "profiles/shop", *arguments)
     assert 14 == len(created["code"])
     sent = ("part", "send", "--profile", "profiles/app", "--policy", "card", "--element", f"code={created['code']}")

@@ -24,7 +24,6 @@ VALUE = {**CARD, "element": {"kind": "backend", "institution": INSTITUTION, "val
 
 NEW = {
     "policy": "card",
-    "correlation": "code",
     "order": ORDER,
     "payer": {"phone": "+8613800138000", "email": "li@example.org"},
     "allowed": [INSTITUTION],
@@ -234,8 +233,6 @@ async def test_a_wrong_envelope_is_refused_by_its_own_code(
 
 OTHER_ROWS: list[tuple[str, str, dict[str, Any], str, object, tuple[int, str], str | None]] = [
     ("shop", "/v1/payments", NEW, "policy", CANARY, (422, "policy_unknown"), "policy"),
-    ("shop", "/v1/payments", NEW, "correlation", CANARY, MALFORMED, None),
-    ("shop", "/v1/payments", NEW, "correlation", "backend", MALFORMED, None),
     ("shop", "/v1/payments", NEW, "order", ..., MALFORMED, None),
     ("shop", "/v1/payments", NEW, "order.payee", "", FIELD, "order.payee"),
     ("shop", "/v1/payments", NEW, "payer", {}, FIELD, "contact"),

@@ -14,7 +14,7 @@ from tallystick.errors import SameChannel
 from tallystick.path import carry
 from tallystick.sdk.shares import split_shares
 from tallystick.secret import Secret
-from tallystick.sweep import retry_deliverable
+from tallystick.sweep import RETRY_AFTER_MS, retry_deliverable
 from tallystick.testing.clock import SeededRandomness
 from tallystick.testing.messages import send_part
 from tallystick.testing.platform import MemoryPlatform, bank, memory_platform
@@ -152,7 +152,7 @@ def test_whatever_joins_is_of_one_piece(events: list[tuple[int, dict[str, str], 
                 joins.append(joined)
                 await assert_of_one_piece(world, joined)
         assert len(set(joins)) == len(joins)
-        await world.clock.advance(3_000)
+        await world.clock.advance(RETRY_AFTER_MS)
         await retry_deliverable(world.platform)
         assert len(joins) == len(world.connectors.sent())
 

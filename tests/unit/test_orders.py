@@ -7,7 +7,6 @@ import pytest
 
 from tallystick import limits, orders
 from tallystick.errors import (
-    AlreadyExists,
     AlreadyFinal,
     FieldInvalid,
     FieldNotAllowed,
@@ -27,7 +26,7 @@ from tallystick.vault.notices import open_notice
 from tallystick.wire.payment import PaymentCreated
 
 ORDER = {"payee": "Tea House", "amount": 1250, "currency": "CNY", "reference": "order 7"}
-NEW = {"policy": "card", "correlation": "code", "order": ORDER}
+NEW = {"policy": "card", "order": ORDER}
 PHONE = {"kind": "phone", "phone": "+8613800138000"}
 
 
@@ -116,30 +115,6 @@ async def test_the_payer_gets_the_code_by_every_way_that_was_named_and_the_outbo
     assert str(created.code) not in repr(notices)
 
 
-async def test_correlation_by_phone_needs_no_code_and_selects_the_payment(world: MemoryPlatform) -> None:
-    created = await create(world, {**NEW, "correlation": "phone", "payer": {"phone": "+8613800138000"}})
-    assert None is created.code
-    card = {"policy": "card", "element": PHONE, "fields": {"pan": "6212142600000000043", "expiry": "3012"}}
-    pin = {"policy": "card", "element": PHONE, "fields": {"pin_block": "1412348F0A3B5C7D"}}
-    await send_part(world, world.members["pc"], card)
-    assert created.payment == (await send_part(world, world.members["phone"], pin)).joined
-
-
-async def test_a_second_payment_by_the_same_phone_and_policy_is_refused(world: MemoryPlatform) -> None:
-    by_phone = {**NEW, "correlation": "phone", "payer": {"phone": "+8613800138000"}}
-    await create(world, by_phone)
-    with pytest.raises(AlreadyExists):
-        await create(world, by_phone)
-
-
-async def test_a_payment_whose_time_is_over_does_not_hold_the_phone(world: MemoryPlatform) -> None:
-    by_phone = {**NEW, "correlation": "phone", "payer": {"phone": "+8613800138000"}, "expires_in": 60}
-    first = await create(world, by_phone)
-    await world.clock.advance(60_000)
-    await create(world, by_phone)
-    assert "expired" == await state(world, first.payment)
-
-
 async def test_a_channel_without_the_right_to_orders_creates_nothing(world: MemoryPlatform) -> None:
     await world.channel("keypad", fields={"pin_block"})
     with pytest.raises(FieldNotAllowed):
@@ -153,15 +128,12 @@ async def test_a_channel_without_the_right_to_orders_creates_nothing(world: Memo
         ({"policy": "none"}, PolicyUnknown, "policy"),
         ({"expires_in": orders.EXPIRES_IN_MIN - 1}, FieldInvalid, "expires_in"),
         ({"expires_in": 24 * 3600 + 1}, FieldInvalid, "expires_in"),
-        ({"correlation": "phone"}, FieldInvalid, "payer.phone"),
-        ({"correlation": "phone", "payer": {"email": "li@example.org"}}, FieldInvalid, "payer.phone"),
         ({"payer": {}}, FieldInvalid, "contact"),
         ({"payer": {"phone": "13800138000"}}, FieldInvalid, "phone"),
         ({"payer": {"email": "no address"}}, FieldInvalid, "email"),
         ({"allowed": ["1234"]}, FieldInvalid, "institution"),
         ({"order": {**ORDER, "amount": 0}}, FieldInvalid, "order.amount"),
         ({"order": {**ORDER, "currency": "XXX"}}, FieldInvalid, "order.currency"),
-        ({"correlation": "guess"}, Malformed, None),
         ({"surplus": 1}, Malformed, None),
     ],
 )

@@ -227,7 +227,7 @@ async def deliver(world: MemoryPlatform, *script: Any) -> tuple[ScriptedConnecto
     return connector, payment_id
 
 
-async def later(world: MemoryPlatform, ms: int = 3_000) -> None:
+async def later(world: MemoryPlatform, ms: int = 6_000) -> None:
     """Let the sweep look again, as it does after a rest and after a restart."""
     await world.clock.advance(ms)
     await retry_deliverable(world.platform)
@@ -429,7 +429,7 @@ async def test_nothing_is_sent_when_the_time_ends_while_the_store_is_slow(
     async def slow(work: Any) -> Any:
         nonlocal calls
         calls += 1
-        await world.clock.advance(int(calls == 3))  # after the parts and the table were read: the intent waits
+        await world.clock.advance(int(calls == 1))  # the first to wait for a commit is the intent
         return await quick(work)
 
     monkeypatch.setattr(world.store, "transact", slow)
@@ -446,7 +446,10 @@ async def test_a_destroyed_epoch_key_makes_the_parts_unreadable_and_nothing_is_s
     assert (PaymentState.UNDELIVERED, "expired_before_delivery") == await state_of(world, payment_id)
 
 
-async def test_a_back_end_that_can_never_be_reached_gets_a_bounded_number_of_attempts(world: MemoryPlatform) -> None:
+async def test_a_back_end_that_can_never_be_reached_gets_a_bounded_number_of_attempts(
+    world: MemoryPlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "ATTEMPTS_MAX", 8)
     connector = await world.back_end(bank(), ScriptedConnector(otherwise=NotSent("no connection")))
     payment_id = await join(world)
     await carry(world.platform, payment_id)

@@ -14,6 +14,7 @@ from tallystick.sweep import (
     ECHO_FAILURES_MAX,
     HEALTH_EVERY,
     KEYS_EVERY,
+    RETRY_AFTER_MS,
     Sweep,
     expire,
     purge,
@@ -79,7 +80,7 @@ async def test_a_fresh_join_is_left_to_its_own_path(world: MemoryPlatform) -> No
     connector = await world.back_end(bank())
     await join(world)
     assert 0 == await retry_deliverable(world.platform)
-    await world.clock.advance(2_000)
+    await world.clock.advance(RETRY_AFTER_MS)
     assert 1 == await retry_deliverable(world.platform)
     assert 1 == len(connector.instructions)
 
@@ -87,7 +88,7 @@ async def test_a_fresh_join_is_left_to_its_own_path(world: MemoryPlatform) -> No
 async def test_a_join_whose_process_died_is_delivered_after_the_restart(world: MemoryPlatform) -> None:
     await world.back_end(bank())
     payment_id = await join(world)
-    await world.clock.advance(2_000)
+    await world.clock.advance(RETRY_AFTER_MS)
     await recover(world.platform)
     await retry_deliverable(world.platform)
     assert PaymentState.APPROVED is await state(world, payment_id)
@@ -98,7 +99,7 @@ async def test_one_back_end_that_hangs_keeps_no_other_payment_waiting(world: Mem
     await world.back_end(bank("10000002", schemes=frozenset({"visa"})))
     await join(world, 1)
     payment_id = await join(world, 2, pan="4111111111111111")
-    await world.clock.advance(2_000)
+    await world.clock.advance(RETRY_AFTER_MS)
     task = asyncio.create_task(retry_deliverable(world.platform))
     for _ in range(200):
         await asyncio.sleep(0)
@@ -117,7 +118,7 @@ async def test_one_payment_that_cannot_be_carried_keeps_no_other_one_waiting(
     payment = table.get(broken)
     assert payment is not None
     table.put(broken, type(payment)(**{**as_dict(payment), "policy": "a policy that the operator took away"}))
-    await world.clock.advance(2_000)
+    await world.clock.advance(RETRY_AFTER_MS)
     await retry_deliverable(world.platform)
     assert (PaymentState.JOINED, PaymentState.APPROVED) == (await state(world, broken), await state(world, good))
     assert broken in caplog.text
@@ -198,7 +199,7 @@ async def test_the_sweep_runs_round_after_round_on_its_clock(world: MemoryPlatfo
     connector = await world.back_end(bank())
     payment_id = await join(world)
     task = asyncio.create_task(Sweep(world.platform, {}).run())
-    for _ in range(6):
+    for _ in range(2 + RETRY_AFTER_MS // 500):
         for _ in range(100):
             await asyncio.sleep(0)
         await world.clock.advance(500)

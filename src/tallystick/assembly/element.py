@@ -3,6 +3,7 @@
 The clear element exists only while a message is read; stores hold `kdf.digest` of it under the blind-index key.
 """
 
+import re
 from typing import Final
 
 import phonenumbers
@@ -16,7 +17,7 @@ from tallystick.runtime import Randomness
 from tallystick.security.folding import fold, fold_digits
 
 CODE_ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXY"  # no 0 O 1 I, nor Z: it reads as 2
-_E164_MAX: Final = 16  # characters: plus sign and at most 15 digits (ITU-T E.164)
+_E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")  # at most 15 digits (ITU-T E.164)
 
 
 def phone_element(blind_key: bytes, phone: str) -> Element:
@@ -27,7 +28,7 @@ def phone_element(blind_key: bytes, phone: str) -> Element:
 def normal_phone(phone: str) -> str:
     """Return a number in E.164 form; raises FieldInvalid unless it is international and possible."""
     folded = fold_digits(phone)
-    if len(folded) > _E164_MAX or not folded.startswith("+"):
+    if not _E164.fullmatch(folded):
         raise FieldInvalid("a phone number is given in E.164 form, beginning with +", field="phone")
     try:
         parsed = phonenumbers.parse(folded, None)

@@ -64,8 +64,10 @@ async def file_part(book: AssemblyBook, keys: EpochKeys, filing: Filing, policy:
     if await _is_beyond_hope(book, part, filing.order, payment, earlier):
         await book.add_part(structs.replace(part, fields=frozenset(), sealed=b""))
         return Filed(payment_id=payment.id, joined=False)
+    orders = await _orders(book, payment.id, keys) if earlier else {}
+    if filing.order is not None:
+        orders = {**orders, part.id: filing.order}
     await book.add_part(part)
-    orders = await _orders(book, payment.id, keys)
     outcome = await contest(book, payment.id, [*earlier, part], orders)
     order = _order(payment, outcome, orders)
     await book.note_part(

@@ -83,7 +83,7 @@ async def set_channel_state(desk: Office, channel_id: str, state: ChannelState) 
 
 async def find_channel(desk: Office, channel_id: str) -> Channel:
     """Find a channel; raises NotFound."""
-    return await desk.store.transact(lambda books: _channel(books, channel_id))
+    return await desk.store.read(lambda books: _channel(books, channel_id))
 
 
 def issue_channel_certificate(desk: Office, channel_id: str, csr_pem: bytes) -> bytes:
@@ -157,7 +157,7 @@ async def set_connector(
 
 async def find_institution(desk: Office, institution: str) -> BackEnd:
     """Find a back end; raises NotFound."""
-    return await desk.store.transact(lambda books: _back_end(books, institution))
+    return await desk.store.read(lambda books: _back_end(books, institution))
 
 
 async def set_status(desk: Office, institution: str, status: Status) -> BackEnd:
@@ -173,7 +173,7 @@ async def set_status(desk: Office, institution: str, status: Status) -> BackEnd:
 
 async def check_connector(desk: Office, back_end: BackEnd) -> bool:
     """Open and decode a back end's connector settings; False when it has none. Misconfigured, EnvelopeUnopenable."""
-    sealed = await desk.store.transact(lambda books: books.connector_settings(back_end.id))
+    sealed = await desk.store.read(lambda books: books.connector_settings(back_end.id))
     if sealed is None:
         return False
     record = open_record(desk.keyring.key(Purpose.AT_REST), back_end.id, sealed)
@@ -194,7 +194,7 @@ async def echo(desk: Office, institution: str) -> BackEnd:
 
 async def renew_numbers(desk: Office) -> dict[str, Renewal]:
     """Make the dynamic numbers that are due, as `sweep` does while the platform serves; by institution id."""
-    table = await desk.store.transact(lambda books: books.routing_table())
+    table = await desk.store.read(lambda books: books.routing_table())
     return {
         back_end.id: await numbers.renew(
             desk.store, desk.keyring, desk.randomness, back_end=back_end, now=desk.clock.now(), batch=NUMBERS_BATCH
@@ -225,7 +225,7 @@ async def store_credential(
     owner = await users.verify(
         desk.store, desk.keyring, desk.stretcher, desk.clock, username=username, password=password
     )
-    back_end = await desk.store.transact(lambda books: _back_end(books, institution))
+    back_end = await desk.store.read(lambda books: _back_end(books, institution))
     await keep.store_credential(desk.store, desk.clock, owner=owner, institution=back_end, credential=credential)
 
 

@@ -117,7 +117,7 @@ def add(
 @pass_app
 def list_(app: App) -> None:
     """List all channels."""
-    channels = app.at_desk(lambda desk: desk.store.transact(lambda books: books.channels()))
+    channels = app.at_desk(lambda desk: desk.store.read(lambda books: books.channels()))
     app.show_all([view(each) for each in channels], COLUMNS)
 
 

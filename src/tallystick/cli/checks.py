@@ -89,7 +89,7 @@ async def store(layout: Layout) -> str:
     if not layout.store.exists():
         raise Misconfigured(f"{layout.store.name} is missing")
     async with bootstrap.office(layout.root, config.load(layout.root)) as desk:
-        channels = await desk.store.transact(lambda books: books.channels())
+        channels = await desk.store.read(lambda books: books.channels())
     return f"opens; {len(channels)} channels are registered"
 
 
@@ -105,7 +105,7 @@ async def clock(layout: Layout) -> str:
 async def connectors(layout: Layout) -> str:
     """Open and decode every back end's connector settings."""
     async with bootstrap.office(layout.root, config.load(layout.root)) as desk:
-        table = await desk.store.transact(lambda books: books.routing_table())
+        table = await desk.store.read(lambda books: books.routing_table())
         connected = 0
         for back_end in table.back_ends:
             try:

@@ -138,7 +138,7 @@ def connect(app: App, institution_id: str, settings: Path, sender_key: Path | No
 @pass_app
 def list_(app: App) -> None:
     """List all institutions with their status."""
-    table = app.at_desk(lambda desk: desk.store.transact(lambda books: books.routing_table()))
+    table = app.at_desk(lambda desk: desk.store.read(lambda books: books.routing_table()))
     app.show_all(table.back_ends, COLUMNS)
 
 

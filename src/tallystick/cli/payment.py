@@ -1,7 +1,7 @@
 """`tallystick payment`: look at payments as the operator, create them as a merchant."""
 
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import Final
 
 import click
 from msgspec import Struct
@@ -91,15 +91,14 @@ def list_(app: App, limit: int) -> None:
 @payment.command(
     "create",
     examples="""
-    tallystick payment create --profile profiles/shop --policy card --correlation code \\
+    tallystick payment create --profile profiles/shop --policy card \\
         --order payee=Teahouse,amount=1250,currency=CNY,reference=order-7 --phone +8613800138000
     """,
 )
 @profile_option
 @click.option("--policy", required=True, help="The split policy's name.")
-@click.option("--correlation", type=click.Choice(["code", "phone"]), required=True, help="What its parts carry.")
 @click.option("--order", required=True, help="payee=,amount=,currency=[,reference=]; amount in minor units.")
-@click.option("--phone", help="The payer's phone, E.164: the element itself, or where the code goes.")
+@click.option("--phone", help="The payer's phone, E.164: where the code goes.")
 @click.option("--email", help="Where the code goes.")
 @click.option("--allow", "allowed", multiple=True, help="An institution id it may go to; repeat for more.")
 @click.option("--expires-in", type=click.IntRange(min=1), default=900, show_default=True, help="Seconds.")
@@ -108,7 +107,6 @@ def create(
     app: App,
     profile: Path,
     policy: str,
-    correlation: str,
     order: str,
     phone: str | None,
     email: str | None,
@@ -117,11 +115,10 @@ def create(
 ) -> None:
     """Create a payment as a merchant.
 
-    Prints its id, and with --correlation code the code that its parts carry.
+    Prints its id and the code that its parts carry.
     """
     content = NewPayment(
         policy=policy,
-        correlation=cast("Literal['code', 'phone']", correlation),
         order=read_order(order),
         payer=Recipient(phone=phone, email=email) if phone or email else None,
         allowed=allowed,

@@ -130,7 +130,7 @@ def import_rules(app: App, file: Path) -> None:
 
 
 def _table(app: App) -> RoutingTable:
-    return app.at_desk(lambda desk: desk.store.transact(lambda books: books.routing_table()))
+    return app.at_desk(lambda desk: desk.store.read(lambda books: books.routing_table()))
 
 
 def _facts(number: str | None, institution: str | None, scheme: str | None, currency: str) -> tuple[RoutingFacts, str]:

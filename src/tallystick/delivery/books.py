@@ -53,6 +53,14 @@ class Store(Protocol[B_co]):
         """
         ...
 
+    async def read(self, work: Callable[[B_co], Awaitable[T]]) -> T:
+        """Run `work`, which only reads, on one state of what is committed.
+
+        Cheaper than `transact`: it waits for no commit. Raises Misconfigured when `work` writes, and keeps nothing of
+        it; StoreFailed when the store cannot be read.
+        """
+        ...
+
     async def aclose(self) -> None:
         """Finish the works that wait, then close; later transactions raise StoreFailed. Closing twice is harmless."""
         ...

@@ -105,7 +105,7 @@ def idempotency_key(randomness: Randomness) -> str:
 
 async def _message_ids(book: IntentBook, back_end: str, at: Millis, key: str) -> MessageIds:
     moment = datetime.fromtimestamp(at / 1000, UTC)
-    stan = await book.next_stan(back_end, f"{moment:%Y%m%d}")
+    stan = await book.next_stan(back_end, f"{moment:%Y%m%d%H}")
     year_digit = moment.year % 10
     return MessageIds(stan=f"{stan:06d}", rrn=f"{year_digit}{moment:%j%H}{stan:06d}", key=key, at=at)
 

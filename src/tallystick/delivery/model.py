@@ -12,8 +12,8 @@ from tallystick.vault.model import Credential
 class MessageIds(Struct, frozen=True, kw_only=True):
     """What identifies one request at a back end, fixed before it is sent.
 
-    `stan`: six digits (DE11), unique per back end and UTC day. `rrn`: twelve digits (DE37). `key`: idempotency key of
-    REST back ends. `at`: transmission time; all date fields are derived from it.
+    `stan`: six digits (DE11), unique per back end and UTC hour. `rrn`: twelve digits (DE37): year digit, day of the
+    year, hour and STAN. `key`: idempotency key of REST back ends. `at`: transmission time, of all date fields.
     """
 
     stan: str

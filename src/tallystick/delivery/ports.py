@@ -11,7 +11,7 @@ class IntentBook(Protocol):
     """Intents: written before a send, settled after it."""
 
     async def next_stan(self, back_end: str, day: str) -> int:
-        """Return the next trace number of a back end and day (YYYYMMDD): 1 to 999999, never twice; TooMany beyond."""
+        """Return the next trace number of a back end and hour (YYYYMMDDHH): 1 to 999999, never twice; then TooMany."""
         ...
 
     async def add_intent(self, intent: Intent) -> None:

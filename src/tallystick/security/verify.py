@@ -9,7 +9,15 @@ from tallystick import limits
 from tallystick.crypto import box, httpsig
 from tallystick.crypto.binding import bind
 from tallystick.crypto.signing import Algorithm, HmacKey, Verifier, load_public
-from tallystick.errors import FieldInvalid, Misconfigured, SignatureInvalid, SignatureMissing, Stale, TooLarge
+from tallystick.errors import (
+    EnvelopeUnopenable,
+    FieldInvalid,
+    Misconfigured,
+    SignatureInvalid,
+    SignatureMissing,
+    Stale,
+    TooLarge,
+)
 from tallystick.security.model import Arrival, Sender
 
 COVERED_WITH_BODY: Final = ("@method", "@path", "content-digest", "content-type", "idempotency-key")
@@ -33,7 +41,10 @@ def seal_sender_key(at_rest: bytes, sender_id: str, key: bytes) -> bytes:
 
 def sender_key(at_rest: bytes, sender: Sender) -> Verifier:
     """Open and load the key registered for a sender; raises Misconfigured when row and algorithm do not agree."""
-    raw = box.unseal(at_rest, sender.sealed_key, bind("sender-key", sender.id))
+    try:
+        raw = box.unseal(at_rest, sender.sealed_key, bind("sender-key", sender.id))
+    except EnvelopeUnopenable as error:
+        raise Misconfigured("a registered key does not open: the row or the key file is damaged") from error
     key: Verifier = HmacKey(raw) if sender.algorithm == Algorithm.HMAC_SHA256 else load_public(raw)
     if key.algorithm != sender.algorithm:
         raise Misconfigured("a registered key is not of its registered algorithm")

@@ -5,6 +5,7 @@ sender is signed: under the sender's own MAC key, or by the platform's identity 
 """
 
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -13,9 +14,10 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
+from starlette.types import Receive, Scope, Send
 
 from tallystick import limits, orders, overview
-from tallystick.channels.admit import INSTITUTION_URI, Revocations, admit, named
+from tallystick.channels.admit import Revocations
 from tallystick.channels.model import Channel
 from tallystick.crypto import httpsig
 from tallystick.crypto.signing import HmacKey, Signer, Verifier
@@ -38,7 +40,7 @@ from tallystick.security.model import Arrival, Sender
 from tallystick.security.verify import verify
 from tallystick.service import problems
 from tallystick.service.background import Carriers
-from tallystick.service.senders import Institutions, SenderKeys
+from tallystick.service.senders import Institutions, Senders
 from tallystick.service.server import PEER
 
 JSON: Final = "application/json"
@@ -46,6 +48,8 @@ UNAVAILABLE: Final = 503
 RETRY_AFTER_S: Final = "1"  # s a sender is asked to wait after 503
 METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 SINGLE_HEADERS: Final = frozenset({"content-digest", "content-type", "idempotency-key", "signature", "signature-input"})
+
+_NONCE: Final = re.compile(r';nonce="([A-Za-z0-9_-]{1,64})"')
 
 _log = logging.getLogger(__name__)
 
@@ -71,6 +75,18 @@ class Reply(Struct, frozen=True):
 Handler = Callable[[Request, Caller], Awaitable[Reply]]
 
 
+class Endpoint:
+    """An ASGI application of its own: spares Starlette's wrapping of functions, whose errors are answered here."""
+
+    def __init__(self, respond: Callable[[Request], Awaitable[Response]]) -> None:
+        self._respond = respond
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        response = await self._respond(Request(scope, receive))
+        await response(scope, receive, send)
+
+
 class Gateway:
     """The application behind the gateway listener."""
 
@@ -85,10 +101,9 @@ class Gateway:
     ) -> None:
         self._platform = platform
         self._revocations = revocations
-        self._institutions = institutions
         self._identity = identity
         self._carriers = carriers
-        self._keys = SenderKeys(platform.keyring)
+        self._senders = Senders(platform.store, institutions, platform.keyring)
 
     def app(self) -> Router:
         """Return the ASGI application."""
@@ -103,14 +118,14 @@ class Gateway:
             "/v1/values": {"POST": self._issue_value},
             "/{unknown:path}": {},
         }
-        published = Route("/.well-known/tallystick-keys", self._published, methods=["GET"])
+        published = Route("/.well-known/tallystick-keys", Endpoint(self._published), methods=["GET"])
         return Router([published, *(self._route(path, handlers) for path, handlers in routes.items())])
 
     def _route(self, path: str, handlers: dict[str, Handler]) -> Route:
-        async def endpoint(request: Request) -> Response:
+        async def respond(request: Request) -> Response:
             return await self._answer(request, handlers.get(request.method, _nowhere if not handlers else _not_so))
 
-        return Route(path, endpoint, methods=METHODS)
+        return Route(path, Endpoint(respond), methods=METHODS)
 
     async def _published(self, request: Request) -> Response:
         try:
@@ -146,16 +161,16 @@ class Gateway:
         # 1.
         peer = self._check_peer(request)
         # 2.
-        channel, back_end, sender = await self._sender(peer)
+        known = await self._senders.find(peer, self._platform.clock.now())
         # 3.
         arrival = await self._arrival(request)
         return Caller(
             arrival=arrival,
             peer=peer,
-            sender=sender,
-            key=self._keys.key(sender),
-            channel=channel,
-            back_end=back_end,
+            sender=known.sender,
+            key=known.key,
+            channel=known.channel,
+            back_end=known.back_end,
         )
 
     def _check_peer(self, request: Request) -> PeerCertificate:
@@ -164,14 +179,6 @@ class Gateway:
             raise CertificateMissing("this address needs a client certificate")
         self._revocations.check(peer, self._platform.clock.now())
         return peer
-
-    async def _sender(self, peer: PeerCertificate) -> tuple[Channel | None, BackEnd | None, Sender]:
-        if peer.uri is not None and peer.uri.startswith(INSTITUTION_URI):
-            back_end, sender = await self._institutions.sender(named(peer, INSTITUTION_URI))
-            return None, back_end, sender
-        channel = await self._platform.store.transact(lambda books: admit(peer, books))
-        sender = Sender(id=channel.id, algorithm=channel.algorithm, sealed_key=channel.sealed_key)
-        return channel, None, sender
 
     async def _arrival(self, request: Request) -> Arrival:
         body = b"" if request.method == "GET" else await _read(request)
@@ -188,14 +195,13 @@ class Gateway:
     def _signature(self, caller: Caller | None, reply: Reply) -> dict[str, str]:
         if caller is None:
             return {}
-        try:
-            nonce = httpsig.parse_signature(caller.arrival.headers).nonce
-        except Refused:
+        found = _NONCE.search(caller.arrival.headers.get("signature-input", ""))
+        if found is None:
             return {}
         signer: Signer = caller.key if isinstance(caller.key, HmacKey) else self._identity
         created = self._platform.clock.now() // 1000
         return httpsig.sign_response(
-            signer, keyid=caller.sender.id, status=reply.status, body=reply.body, created=created, nonce=nonce
+            signer, keyid=caller.sender.id, status=reply.status, body=reply.body, created=created, nonce=found[1]
         )
 
     def _request_id(self) -> str:
@@ -219,9 +225,7 @@ class Gateway:
         channel, part_id = _channel(caller), request.path_params["id"]
         verify(caller.arrival, caller.sender, caller.key)
         now = self._platform.clock.now()
-        status = await self._platform.store.transact(
-            lambda books: overview.part_status(books, part_id, channel.id, now)
-        )
+        status = await self._platform.store.read(lambda books: overview.part_status(books, part_id, channel.id, now))
         return Reply(200, msgspec.json.encode(status))
 
     async def _post_payment(self, _: Request, caller: Caller) -> Reply:
@@ -234,7 +238,7 @@ class Gateway:
     async def _get_payment(self, request: Request, caller: Caller) -> Reply:
         payment_id = request.path_params["id"]
         verify(caller.arrival, caller.sender, caller.key)
-        status = await self._platform.store.transact(
+        status = await self._platform.store.read(
             lambda books: overview.payment_status(books, payment_id, caller.sender.id)
         )
         return Reply(200, msgspec.json.encode(status))

@@ -1,14 +1,22 @@
-"""Whose key a message must carry: verification keys of channels and institutions, loaded once."""
+"""Who sends: the channel or institution that a certificate names, and the key its messages must carry."""
 
 from typing import Final, Protocol
 
+from msgspec import Struct
+
+from tallystick.channels.admit import INSTITUTION_URI, admit, named
+from tallystick.channels.model import Channel
 from tallystick.crypto.signing import Verifier
+from tallystick.crypto.x509 import PeerCertificate
+from tallystick.delivery.books import Books, Store
 from tallystick.routing.model import BackEnd
+from tallystick.runtime import Millis
 from tallystick.security.model import Sender
 from tallystick.security.ports import Keyring, Purpose
 from tallystick.security.verify import sender_key
 
-CACHED_MAX: Final = 10_000  # senders whose loaded key is kept; beyond it the cache starts anew
+KNOWN_MS: Final = 1_000  # ms a sender counts as known: so late a suspension takes effect at the latest
+KNOWN_MAX: Final = 10_000  # senders kept; beyond it the cache starts anew
 
 
 class Institutions(Protocol):
@@ -19,20 +27,43 @@ class Institutions(Protocol):
         ...
 
 
-class SenderKeys:
-    """Load verification keys; a changed row gives a new key at once."""
+class KnownSender(Struct, frozen=True, kw_only=True):
+    """A sender with its key loaded: exactly one of `channel` and `back_end` is there."""
 
-    def __init__(self, keyring: Keyring) -> None:
+    sender: Sender
+    key: Verifier
+    channel: Channel | None = None
+    back_end: BackEnd | None = None
+
+
+class Senders:
+    """Find the sender that a certificate names; what was found counts for a second, then it is looked up again."""
+
+    def __init__(self, store: Store[Books], institutions: Institutions, keyring: Keyring) -> None:
+        self._store = store
+        self._institutions = institutions
         self._at_rest = keyring.key(Purpose.AT_REST)
-        self._loaded: dict[str, tuple[bytes, Verifier]] = {}
+        self._known: dict[str, tuple[Millis, KnownSender]] = {}
 
-    def key(self, sender: Sender) -> Verifier:
-        """Return a sender's verification key."""
-        loaded = self._loaded.get(sender.id)
-        if loaded is not None and loaded[0] == sender.sealed_key:
-            return loaded[1]
-        if len(self._loaded) >= CACHED_MAX:
-            self._loaded.clear()
-        key = sender_key(self._at_rest, sender)
-        self._loaded[sender.id] = sender.sealed_key, key
-        return key
+    async def find(self, peer: PeerCertificate, now: Millis) -> KnownSender:
+        """Return an active channel or a known institution; errors are those of `admit` and `Institutions.sender`.
+
+        The caller has checked revocation, on every request.
+        """
+        known = self._known.get(peer.fingerprint)
+        if known is not None and 0 <= now - known[0] < KNOWN_MS:
+            return known[1]
+        if len(self._known) >= KNOWN_MAX:
+            self._known.clear()
+        self._known.pop(peer.fingerprint, None)
+        found = await self._look_up(peer)
+        self._known[peer.fingerprint] = now, found
+        return found
+
+    async def _look_up(self, peer: PeerCertificate) -> KnownSender:
+        if peer.uri is not None and peer.uri.startswith(INSTITUTION_URI):
+            back_end, sender = await self._institutions.sender(named(peer, INSTITUTION_URI))
+            return KnownSender(sender=sender, key=sender_key(self._at_rest, sender), back_end=back_end)
+        channel = await self._store.read(lambda books: admit(peer, books))
+        sender = Sender(id=channel.id, algorithm=channel.algorithm, sealed_key=channel.sealed_key)
+        return KnownSender(sender=sender, key=sender_key(self._at_rest, sender), channel=channel)

@@ -223,10 +223,10 @@ class MemoryIntents(MemoryPayments):
         self._sending: Table[tuple[str, int], Intent] = Table(journal)
 
     async def next_stan(self, back_end: str, day: str) -> int:
-        """Return the next trace number of a back end and day (YYYYMMDD): 1 to 999999, never twice; TooMany beyond."""
+        """Return the next trace number of a back end and hour (YYYYMMDDHH): 1 to 999999, never twice; then TooMany."""
         stan = (self._stans.get((back_end, day)) or 0) + 1
         if stan > STAN_MAX:
-            raise TooMany("the trace numbers of this back end and day are used up")
+            raise TooMany("the trace numbers of this back end and hour are used up")
         self._stans.put((back_end, day), stan)
         return stan
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from tallystick.adapters.store.drive import drive
-from tallystick.errors import StoreFailed
+from tallystick.errors import Misconfigured, StoreFailed
 from tallystick.testing.memory_books import (
     MemoryChannels,
     MemoryConnectors,
@@ -56,6 +56,19 @@ class MemoryStore:
             raise
         finally:
             self._journal.clear()
+
+    async def read(self, work: Callable[[MemoryBooks], Awaitable[T]]) -> T:
+        """Run `work`, which only reads; see `Store.read`."""
+        if self._closed:
+            raise StoreFailed("the store is closed")
+        before = len(self._journal)
+        result = drive(work, self._books)
+        if written := self._journal[before:]:
+            for undo in reversed(written):
+                undo()
+            del self._journal[before:]
+            raise Misconfigured("a work that was to read only has written; nothing of it was kept")
+        return result
 
     async def aclose(self) -> None:
         """Close; later transactions raise StoreFailed. Closing twice is harmless."""

@@ -18,12 +18,11 @@ class Recipient(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class NewPayment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The content of `POST /v1/payments`.
 
-    `correlation` is `code` (the platform makes one and sends it to `payer`) or `phone` (`payer.phone` is the element).
-    `allowed` limits the back ends by institution id; `expires_in` is in seconds.
+    Its parts are joined by the code that the platform makes, answers, and sends to `payer`. `allowed` limits the back
+    ends by institution id; `expires_in` is in seconds.
     """
 
     policy: str
-    correlation: Literal["code", "phone"]
     order: WireOrder
     payer: Recipient | None = None
     allowed: tuple[str, ...] = ()
@@ -31,11 +30,11 @@ class NewPayment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class PaymentCreated(Struct, frozen=True, kw_only=True):
-    """The answer: `code` is there only for correlation `code`."""
+    """The answer: the id, when it ends, and the code that its parts carry."""
 
     payment: str
     expires_at: int
-    code: str | None = None
+    code: str
 
 
 class PaymentStatus(Struct, frozen=True, kw_only=True):

@@ -80,7 +80,7 @@ async def candidates(world: MemoryPlatform, **how: Any) -> list[tuple[str, tuple
 
 async def create(world: MemoryPlatform, **facts: Any) -> PaymentCreated:
     shop = world.members["shop"]
-    content = {"policy": "card", "correlation": "code", "order": ORDER, **facts}
+    content = {"policy": "card", "order": ORDER, **facts}
     arrival = arrival_of(world, shop, content, target="/v1/payments")
     body = await create_payment(world.platform, arrival, channel=shop.channel, sender=shop.sender, key=shop.key)
     return msgspec.json.decode(body, type=PaymentCreated)

@@ -88,7 +88,7 @@ async def test_the_identifiers_have_the_forms_of_iso_8583(store: MemoryStore) ->
 
 
 async def test_trace_numbers_are_used_up_and_never_come_again(store: MemoryStore) -> None:
-    store._books._stans.put(("10000001", "20270115"), STAN_MAX - 1)
+    store._books._stans.put(("10000001", "2027011508"), STAN_MAX - 1)
     intent = await intended(store)
     assert "999999" == intent.ids.stan
     await end(store, intent, IntentState.NOT_SENT)

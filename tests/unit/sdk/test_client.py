@@ -166,7 +166,6 @@ STATUS = PaymentStatus(
     payment="pay_a",
     state="open",
     policy="card",
-    correlation="code",
     parts=0,
     contested=False,
     opened_at=1,
@@ -182,12 +181,11 @@ CALLS: dict[str, tuple[Call, Any, str, Any]] = {
         None,
     ),
     "create_payment": (
-        lambda client: client.create_payment(NewPayment(policy="card", correlation="code", order=ORDER)),
+        lambda client: client.create_payment(NewPayment(policy="card", order=ORDER)),
         PaymentCreated(payment="pay_a", expires_at=1, code="ABC"),
         "POST /v1/payments",
         {
             "policy": "card",
-            "correlation": "code",
             "order": {"payee": "Tea House", "amount": 1250, "currency": "CNY", "reference": ""},
             "payer": None,
             "allowed": [],

@@ -11,7 +11,7 @@ from tallystick.crypto.binding import bind
 from tallystick.crypto.signing import load_public
 from tallystick.delivery.books import Books, Store
 from tallystick.delivery.ports import Connector
-from tallystick.errors import ChannelUnknown, Misconfigured, NotSent
+from tallystick.errors import ChannelUnknown, EnvelopeUnopenable, Misconfigured, NotSent
 from tallystick.routing.model import BackEnd
 from tallystick.runtime import Clock, Millis
 from tallystick.security.model import Sender
@@ -52,7 +52,7 @@ class ConnectorRegistry:
         held, now = self._open.get(back_end.id), self._clock.now()
         if held is not None and now - held.checked_at < RELOAD_MS:
             return held.connector
-        sealed = await self._store.transact(lambda books: books.connector_settings(back_end.id))
+        sealed = await self._store.read(lambda books: books.connector_settings(back_end.id))
         if sealed is None:
             raise NotSent("this back end has no connector settings")
         if held is not None and held.sealed == sealed:
@@ -76,7 +76,7 @@ class ConnectorRegistry:
             back_end = next((b for b in table.back_ends if b.id == institution), None)
             return back_end, await books.connector_settings(institution)
 
-        back_end, sealed = await self._store.transact(read)
+        back_end, sealed = await self._store.read(read)
         key = open_record(self._at_rest, institution, sealed).sender_key if sealed is not None else None
         if back_end is None or key is None:
             raise ChannelUnknown("no institution is registered as a sender under this certificate")
@@ -99,6 +99,9 @@ def seal_record(at_rest: bytes, institution: str, record: ConnectorRecord) -> by
 
 
 def open_record(at_rest: bytes, institution: str, sealed: bytes) -> ConnectorRecord:
-    """Open a back end's connector record; raises EnvelopeUnopenable when the row was tampered with."""
-    clear = box.unseal(at_rest, sealed, bind("connector", institution))
+    """Open a back end's connector record; raises Misconfigured when the row was tampered with."""
+    try:
+        clear = box.unseal(at_rest, sealed, bind("connector", institution))
+    except EnvelopeUnopenable as error:
+        raise Misconfigured("a connector's settings do not open: the row or the key file is damaged") from error
     return msgspec.json.decode(clear, type=ConnectorRecord)

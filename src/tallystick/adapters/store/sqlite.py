@@ -25,6 +25,8 @@ from tallystick.adapters.store.sqlite_vault import SqliteNotices, SqliteUsers
 from tallystick.errors import Misconfigured, StoreFailed, Unavailable
 
 BATCH_MAX: Final = 256  # works that share one commit; bounds how long the loop is held
+BUSY_BATCH: Final = 2  # works in the last commit from which on the store counts as busy
+COMMIT_DELAY_S: Final = 0.002  # s a busy store waits for more works before it commits
 WAITING_MAX: Final = 8_192  # works that wait for a commit; more are refused
 
 T = TypeVar("T")
@@ -73,6 +75,7 @@ class SqliteStore:
         self._waiting: deque[Waiting] = deque()
         self._committing = False
         self._closed = False
+        self._last_batch = 0
 
     async def transact(self, work: Callable[[SqliteBooks], Awaitable[T]]) -> T:
         """Run `work` as one transaction and return its result once the change is on disk; see `Store.transact`."""
@@ -84,10 +87,32 @@ class SqliteStore:
             raise Unavailable("too many transactions wait for the store")
         loop = asyncio.get_running_loop()
         if not self._waiting:
-            loop.call_soon(self._commit_waiting)
+            # Under load a short wait fills the batch: one commit for many. A lone caller never waits.
+            busy = self._last_batch >= BUSY_BATCH
+            loop.call_later(COMMIT_DELAY_S if busy else 0, self._commit_waiting)
         waiting = Waiting(work, loop.create_future())
         self._waiting.append(waiting)
         result: T = await waiting.done
+        return result
+
+    async def read(self, work: Callable[[SqliteBooks], Awaitable[T]]) -> T:
+        """Run `work`, which only reads, at once on what is committed; see `Store.read`."""
+        if self._committing:
+            raise Misconfigured("a transaction waits only on the store")
+        if self._closed:
+            raise StoreFailed("the store is closed")
+        before = self._db.total_changes
+        try:
+            self._db.execute("BEGIN")  # one snapshot for all its statements
+            try:
+                self._cache.refresh(self._db.execute("PRAGMA data_version").fetchone()[0])
+                result = drive(work, self._books)
+            finally:
+                self._db.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            raise failed(error) from error
+        if self._db.total_changes != before:
+            raise Misconfigured("a work that was to read only has written; nothing of it was kept")
         return result
 
     async def checkpoint(self) -> bool:
@@ -112,6 +137,7 @@ class SqliteStore:
         batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH_MAX))]
         if not batch:
             return
+        self._last_batch = len(batch)
         self._committing = True
         try:
             outcomes = self._commit(batch)

@@ -27,10 +27,10 @@ class SqliteIntents(SqliteBook):
     """Implement `delivery.ports.IntentBook`."""
 
     async def next_stan(self, back_end: str, day: str) -> int:
-        """Return the next trace number of a back end and day (YYYYMMDD): 1 to 999999, never twice; TooMany beyond."""
+        """Return the next trace number of a back end and hour (YYYYMMDDHH): 1 to 999999, never twice; then TooMany."""
         row = self._db.execute(NEXT_STAN, (back_end, day, STAN_MAX)).fetchone()
         if row is None:
-            raise TooMany("the trace numbers of this back end and day are used up")
+            raise TooMany("the trace numbers of this back end and hour are used up")
         stan: int = row[0]
         return stan
 

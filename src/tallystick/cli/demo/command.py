@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Final
 
 import click
 import msgspec
@@ -13,11 +14,14 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
+from tallystick.cli.app import App, Command, pass_app
 from tallystick.cli.demo import payments, refusals
 from tallystick.cli.demo.model import Result, play
 from tallystick.cli.demo.world import world
+from tallystick.cli.inputs import new_path, refuse_existing
 
-SCENARIOS = (*payments.SCENARIOS, *refusals.SCENARIOS)
+PRIVATE_DIRECTORY: Final = 0o700
+SCENARIOS: Final = (*payments.SCENARIOS, *refusals.SCENARIOS)
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -27,31 +31,37 @@ class Report(Struct, frozen=True, kw_only=True):
     scenarios: tuple[Result, ...]
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples="""
+    tallystick demo
+    tallystick demo --once --json
+    tallystick demo --folder demo-of-today
+    """,
+)
 @click.option("--once", is_flag=True, help="Play once and end (also what happens without it).")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 @click.option("--keep", is_flag=True, help="Keep the demo's folder and say where it is.")
-def demo(*, once: bool, as_json: bool, keep: bool) -> None:  # noqa: ARG001 - `once` names what is the default
-    r"""Play the main job on this machine: CA, platform, back ends, mail server, channels, all over real TLS.
+@click.option("--folder", type=new_path, help="Play in this new folder, and keep it.")
+@pass_app
+def demo(app: App, *, once: bool, keep: bool, folder: Path | None) -> None:  # noqa: ARG001 - `once` names the default
+    """Play the main job on this machine: CA, platform, back ends, mail server, channels, all over real TLS.
 
     Outcomes are what the sandbox back ends recorded themselves. Ends with exit code 1 when any differs from what is
     expected.
-
-    \b
-    Examples:
-      tallystick demo
-      tallystick demo --once --json
     """
-    console = Console(quiet=as_json)
-    folder = Path(tempfile.mkdtemp(prefix="tallystick-demo-"))
+    console = Console(quiet=app.as_json)
+    if folder is not None:
+        refuse_existing(folder)
+        folder.mkdir(mode=PRIVATE_DIRECTORY, parents=True)
+    home = folder or Path(tempfile.mkdtemp(prefix="tallystick-demo-"))
     try:
-        report = asyncio.run(_play_all(folder, console))
+        report = asyncio.run(_play_all(home, console))
     finally:
-        if keep:
-            console.print(f"The demo's folder: {folder}")
+        if keep or folder is not None:
+            console.print(f"The demo's folder: {home}")
         else:
-            shutil.rmtree(folder)
-    if as_json:
+            shutil.rmtree(home)
+    if app.as_json:
         click.echo(msgspec.json.encode(report).decode())
     sys.exit(0 if report.ok else 1)
 

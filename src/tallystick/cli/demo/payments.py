@@ -54,7 +54,7 @@ async def by_phone_number(stage: Stage) -> str:
 async def by_code(stage: Stage) -> str:
     """A merchant creates the payment; the payer reads the code in the mail and types it on both devices."""
     world, mails = stage.world, len(stage.world.inbox.mails)
-    new = NewPayment(policy="card", correlation="code", order=stage.order, payer=Recipient(email=EMAIL))
+    new = NewPayment(policy="card", order=stage.order, payer=Recipient(email=EMAIL))
     created = await world.client("merchant").create_payment(new)
     element = CodeElement(code=await world.mailed(r"is ([2-9A-Z]{14})\.", mails))
     binding = PaymentBinding.of(created.payment, stage.order)

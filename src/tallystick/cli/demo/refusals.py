@@ -69,7 +69,7 @@ async def stale(stage: Stage) -> str:
 async def expired(stage: Stage) -> str:
     """The second part comes after the payment's time."""
     world = stage.world
-    new = NewPayment(policy="card", correlation="code", order=stage.order, expires_in=1)
+    new = NewPayment(policy="card", order=stage.order, expires_in=1)
     created = await world.client("merchant").create_payment(new)
     element = CodeElement(code=created.code or "")
     await world.client("pc").send_part(card_part(element, back_ends.UNIONPAY_CARD, None))

@@ -100,6 +100,7 @@ async def world(home: Path) -> AsyncIterator[World]:
     """Build the world, and take it down again."""
     async with contextlib.AsyncExitStack() as stack:
         inbox = await stack.enter_async_context(SmtpInbox())
+        stack.callback(_keep_mails, inbox, home / "mails")
         data = home / "platform"
         bootstrap.create(data, SETTINGS.format(smtp_port=inbox.port))
         desk = await stack.enter_async_context(bootstrap.office(data, config.load(data, {})))
@@ -127,6 +128,13 @@ async def world(home: Path) -> AsyncIterator[World]:
         for client in clients.values():
             stack.push_async_callback(client.close)
         yield World(home, desk, platform, inbox, unionpay, standby, visa, account, made, clients)
+
+
+def _keep_mails(inbox: SmtpInbox, folder: Path) -> None:
+    """Write what was mailed beside everything else that the demo leaves behind."""
+    folder.mkdir()
+    for number, mail in enumerate(inbox.mails, 1):
+        (folder / f"{number}.eml").write_bytes(bytes(mail.message))
 
 
 async def _kept(stack: contextlib.AsyncExitStack, starting: Awaitable[SandboxBackEnd]) -> SandboxBackEnd:
