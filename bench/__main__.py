@@ -119,7 +119,7 @@ def hot_spots(path: Path, most: int = 25) -> list[dict[str, Any]]:
     stats = pstats.Stats(str(path)).stats  # type: ignore[attr-defined]
     by_place: dict[str, float] = {}
     for (file, _line, name), (_calls, _all, own, _total, _callers) in stats.items():
-        short = file.rpartition("site-packages/")[2].rpartition("/src/")[2]
+        short = file.rpartition("site-packages/")[2].rpartition("/src/")[2].rpartition("/lib/")[2]
         place = f"{name}" if file == "~" else short
         by_place[place] = by_place.get(place, 0.0) + own
     whole = sum(by_place.values())

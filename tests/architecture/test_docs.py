@@ -130,6 +130,8 @@ def test_the_path_page_judges_every_invariant_once_and_tests_what_it_says_to_hol
         f"| {limits.SECRET_LIFE_MS // 60_000} min from the first part |",
         f"{limits.ORDER_LIFE_MS // 3_600_000} h at most",
         f"| {limits.EPOCH_KEPT_MS // 60_000} min from its start |",
+        f"holds for {(limits.EPOCH_KEPT_MS - limits.EPOCH_MS) // 60_000} min at least;",
+        f"after {limits.EPOCH_KEPT_MS // 60_000} min forgotten",
         f"| {limits.OPENING_KEY_LIFE_MS // 3_600_000} h published,",
         f"{limits.OPENING_KEY_OVERLAP_MS // 3_600_000} h overlap |",
     ],

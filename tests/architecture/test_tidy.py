@@ -48,6 +48,7 @@ TRACKED = sorted(
     for path in [*ROOT.iterdir(), *(path for top in (*CODE_FOLDERS, "docs") for path in (ROOT / top).rglob("*"))]
     if path.is_file()
     and path.suffix in TEXTS
+    and not path.name.startswith(".")
     and not any(part == "__pycache__" or part.startswith("tmp") for part in path.relative_to(ROOT).parts)
     and path not in {ROOT / "uv.lock", Path(__file__)}
 )

@@ -10,7 +10,7 @@ from msgspec import Struct, structs
 from tallystick import limits
 from tallystick.assembly import policy as policies
 from tallystick.assembly.content import open_values
-from tallystick.assembly.facts import ElementKind, Fate, Order
+from tallystick.assembly.facts import ElementKind, Fate, Order, PaymentState
 from tallystick.assembly.model import Claim, Element, Part, PartFacts, Payment, SplitPolicy
 from tallystick.assembly.ports import ClaimBook, PaymentBook
 from tallystick.assembly.quarantine import Contest, Orders, contest, proves, settle
@@ -53,7 +53,10 @@ async def file_part(book: AssemblyBook, keys: EpochKeys, filing: Filing, policy:
     4. Order and parts agree and are complete, and the time is not over: fate is decided once.
     """
     # 1.
-    payment = await _select(book, filing, policy, now)
+    claim = Claim() if filing.element.kind is ElementKind.PHONE else await book.claim(filing.element, now)
+    payment = await _select(book, filing.element, claim, policy, now)
+    if payment is None:
+        return await _open(book, filing, claim, policy, now)
     if filing.named_payment not in {None, payment.id}:
         raise Unprocessable("the element is not that of the payment the envelope names", field="element")
     earlier = [part for part in await book.part_facts(payment.id) if part.fields]
@@ -64,7 +67,7 @@ async def file_part(book: AssemblyBook, keys: EpochKeys, filing: Filing, policy:
     if await _is_beyond_hope(book, part, filing.order, payment, earlier):
         await book.add_part(structs.replace(part, fields=frozenset(), sealed=b""))
         return Filed(payment_id=payment.id, joined=False)
-    orders = await _orders(book, payment.id, keys) if earlier else {}
+    orders = await _orders(book, payment.id, keys)
     if filing.order is not None:
         orders = {**orders, part.id: filing.order}
     await book.add_part(part)
@@ -129,26 +132,33 @@ def _order(payment: Payment, outcome: Contest, orders: Orders) -> Order | None:
     return next((orders[part.id] for part in outcome.live if part.id in orders), None)
 
 
-async def _select(book: AssemblyBook, filing: Filing, policy: SplitPolicy, now: Millis) -> Payment:
-    element = filing.element
-    claim = Claim() if element.kind is ElementKind.PHONE else await book.claim(element, now)
+async def _select(
+    book: AssemblyBook, element: Element, claim: Claim | None, policy: SplitPolicy, now: Millis
+) -> Payment | None:
     if claim is not None and claim.payment_id is not None:
         return await _created(book, claim.payment_id, policy, now)
-    payment = await still_open(book, element, policy, now)
-    if payment is not None:
-        return payment
-    opened = Payment(
+    return await still_open(book, element, policy, now)
+
+
+async def _open(book: AssemblyBook, filing: Filing, claim: Claim | None, policy: SplitPolicy, now: Millis) -> Filed:
+    """Open a payment with its first part; no policy is complete with one."""
+    if filing.named_payment is not None:
+        raise Unprocessable("the element is not that of the payment the envelope names", field="element")
+    payment = Payment(
         id=filing.new_payment,
         policy=policy.name,
-        element=element,
-        claimed=claim is not None and element.kind is not ElementKind.CODE,
+        element=filing.element,
+        claimed=claim is not None and filing.element.kind is not ElementKind.CODE,
         user_id=claim.user_id if claim else None,
         opened_at=now,
         expires_at=Millis(now + limits.SECRET_LIFE_MS),
+        state=PaymentState.HALF,
+        order=filing.order,
         updated_at=now,
     )
-    await book.add_payment(opened)
-    return opened
+    await book.add_payment(payment)
+    await book.add_part(structs.replace(filing.part, payment_id=payment.id))
+    return Filed(payment_id=payment.id, joined=False)
 
 
 async def _created(book: AssemblyBook, payment_id: str, policy: SplitPolicy, now: Millis) -> Payment:

@@ -26,7 +26,7 @@ class Arrival(Struct, frozen=True, kw_only=True):
 
 
 class StoredAnswer(Struct, frozen=True, kw_only=True):
-    """The answer kept for an Idempotency-Key; `fingerprint` is the keyed digest of the content it answered."""
+    """The sealed answer kept for an Idempotency-Key; `fingerprint` is the keyed digest of the content it answered."""
 
     fingerprint: bytes
     body: bytes

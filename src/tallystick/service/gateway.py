@@ -132,23 +132,16 @@ class Gateway:
             self._check_peer(request)
             keys = self._platform.opening_keys.published(self._platform.clock.now())
         except Refused as refusal:
-            return _response(_refusal(refusal, self._request_id()), problems.MEDIA_TYPE, {})
+            return _response(self._failure(refusal), problems.MEDIA_TYPE, {})
         return Response(keys, media_type="application/jose")
 
     async def _answer(self, request: Request, handler: Handler) -> Response:
         caller: Caller | None = None
-        request_id = self._request_id()
         try:
             caller = await self._caller(request)
             reply, media_type = await handler(request, caller), JSON
-        except (Refused, StoreFailed) as refusal:
-            reply, media_type = _refusal(refusal, request_id), problems.MEDIA_TYPE
-        except TallystickError as error:
-            _log.exception("request %s failed: %s", request_id, error.code, exc_info=False)
-            reply, media_type = _refusal(error, request_id), problems.MEDIA_TYPE
         except Exception as error:  # noqa: BLE001 - the edge answers every failure, and says nothing about the unforeseen
-            _log.error("request %s failed: %s", request_id, type(error).__name__)
-            reply, media_type = _refusal(error, request_id), problems.MEDIA_TYPE
+            reply, media_type = self._failure(error), problems.MEDIA_TYPE
         return _response(reply, media_type, self._signature(caller, reply))
 
     async def _caller(self, request: Request) -> Caller:
@@ -204,8 +197,13 @@ class Gateway:
             signer, keyid=caller.sender.id, status=reply.status, body=reply.body, created=created, nonce=found[1]
         )
 
-    def _request_id(self) -> str:
-        return new_id("req", self._platform.randomness)
+    def _failure(self, error: Exception) -> Reply:
+        request_id = new_id("req", self._platform.randomness)
+        if not isinstance(error, Refused | StoreFailed):
+            what = error.code if isinstance(error, TallystickError) else type(error).__name__
+            _log.error("request %s failed: %s", request_id, what)
+        document = problems.problem(error, request_id)
+        return Reply(document.status, problems.encode(document))
 
     async def _post_part(self, _: Request, caller: Caller) -> Reply:
         self._carriers.require_room()
@@ -310,11 +308,6 @@ def _back_end(caller: Caller) -> BackEnd:
     if caller.back_end is None:
         raise CertificateWrongPurpose("this address is for institutions, not for channels")
     return caller.back_end
-
-
-def _refusal(error: Exception, request_id: str) -> Reply:
-    document = problems.problem(error, request_id)
-    return Reply(document.status, problems.encode(document))
 
 
 def _response(reply: Reply, media_type: str, headers: dict[str, str]) -> Response:

@@ -166,6 +166,7 @@ STATUS = PaymentStatus(
     payment="pay_a",
     state="open",
     policy="card",
+    correlation="code",
     parts=0,
     contested=False,
     opened_at=1,

@@ -3,7 +3,7 @@
 import pytest
 
 from tallystick import limits
-from tallystick.errors import IdempotencyMismatch, Replayed
+from tallystick.errors import EnvelopeUnopenable, IdempotencyMismatch, Replayed
 from tallystick.runtime import Millis
 from tallystick.security.idempotency import answer_once
 from tallystick.security.verify import Verified
@@ -71,3 +71,14 @@ async def test_the_kept_answer_holds_neither_the_content_nor_its_plain_digest(wo
     assert b"6212142600000000043" not in stored.fingerprint
     assert other is not None
     assert other.fingerprint == stored.fingerprint
+
+
+async def test_the_kept_answer_is_sealed_for_its_sender_and_key(world: MemoryPlatform) -> None:
+    answer = await ask(world, b"pay", nonce="1")
+    stored = await world.store.transact(lambda books: books.stored_answer("pc", "key"))
+    assert stored is not None
+    assert answer not in stored.body
+    moved = world.clock.now() + limits.EPOCH_KEPT_MS
+    await world.store.transact(lambda books: books.keep_answer("phone", "key", stored, Millis(moved)))
+    with pytest.raises(EnvelopeUnopenable):
+        await ask(world, b"pay", nonce="2", sender="phone")
