@@ -72,13 +72,17 @@ def watch(run: DemoRun, process: subprocess.Popen[bytes], place: Path) -> None:
     while process.poll() is None and time.monotonic() < deadline:
         time.sleep(LOOK_EVERY_S)
         look_at_processes(run, process.pid)
-        store = run.data / "store.db"
         with contextlib.suppress(sqlite3.OperationalError):  # there is no database or table yet
-            with contextlib.closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as db:
-                run.sealed.update({part: (epoch, sealed) for part, epoch, sealed in db.execute(SEALED)})
+            look_at_parts(run)
         looks += 1
         if looks % COPY_EVERY == 0:
             copy(run, place / f"copy-{looks}")
+
+
+def look_at_parts(run: DemoRun) -> None:
+    """Note every part that waits now."""
+    with contextlib.closing(sqlite3.connect(f"file:{run.data / 'store.db'}?mode=ro", uri=True)) as db:
+        run.sealed.update({part: (epoch, sealed) for part, epoch, sealed in db.execute(SEALED)})
 
 
 def look_at_processes(run: DemoRun, parent: int) -> None:

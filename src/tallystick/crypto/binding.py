@@ -1,10 +1,12 @@
 """One unambiguous byte string out of several texts: what HPKE `info`, AEAD context and JWE `apv` are made of."""
 
+import struct
 from typing import Final
 
 from tallystick import errors
 
 LENGTH_BYTES: Final = 4  # bytes of the big-endian length before each part
+_LENGTH: Final = struct.Struct(">I").pack
 
 
 def bind(*parts: str) -> bytes:
@@ -16,8 +18,11 @@ def bind(*parts: str) -> bytes:
     Raises:
         FieldInvalid: a part is no Unicode text (a lone surrogate, as careless JSON readers let through).
     """
+    pieces: list[bytes] = []
     try:
-        encoded = [part.encode() for part in parts]
+        for part in parts:
+            encoded = part.encode()
+            pieces += (_LENGTH(len(encoded)), encoded)
     except UnicodeEncodeError:
         raise errors.FieldInvalid("a bound text is not valid Unicode") from None
-    return b"".join(len(part).to_bytes(LENGTH_BYTES) + part for part in encoded)
+    return b"".join(pieces)

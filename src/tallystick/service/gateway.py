@@ -12,7 +12,6 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
@@ -72,6 +71,14 @@ class Reply(Struct, frozen=True):
     body: bytes
 
 
+class Response(Struct, frozen=True):
+    """An answer as the server takes it."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
 Handler = Callable[[Request, Caller], Awaitable[Reply]]
 
 
@@ -84,7 +91,8 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         response = await self._respond(Request(scope, receive))
-        await response(scope, receive, send)
+        await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+        await send({"type": "http.response.body", "body": response.body})
 
 
 class Gateway:
@@ -133,7 +141,7 @@ class Gateway:
             keys = self._platform.opening_keys.published(self._platform.clock.now())
         except Refused as refusal:
             return _response(self._failure(refusal), problems.MEDIA_TYPE, {})
-        return Response(keys, media_type="application/jose")
+        return _response(Reply(200, keys.encode()), "application/jose", {})
 
     async def _answer(self, request: Request, handler: Handler) -> Response:
         caller: Caller | None = None
@@ -312,4 +320,7 @@ def _back_end(caller: Caller) -> BackEnd:
 
 def _response(reply: Reply, media_type: str, headers: dict[str, str]) -> Response:
     more = {"retry-after": RETRY_AFTER_S} if reply.status == UNAVAILABLE else {}
-    return Response(reply.body, reply.status, {**headers, **more, "cache-control": "no-store"}, media_type)
+    fixed = {"content-type": media_type, "content-length": str(len(reply.body)), "cache-control": "no-store"}
+    lines = {**fixed, **headers, **more}
+    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in lines.items()]
+    return Response(reply.status, raw, reply.body)

@@ -1,0 +1,228 @@
+"""A platform that really serves, as a process on a real SQLite file; its bank is a sandbox in this process."""
+
+import asyncio
+import contextlib
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tallystick import bootstrap, config
+from tallystick.assembly.facts import FINAL_STATES
+from tallystick.assembly.model import Payment
+from tallystick.bootstrap import Office
+from tallystick.channels.admit import CHANNEL_URI, INSTITUTION_URI
+from tallystick.channels.model import ChannelKind
+from tallystick.cli import administer, profiles
+from tallystick.cli.demo.processes import Child
+from tallystick.crypto import x509
+from tallystick.crypto.pin import pin_block_1
+from tallystick.crypto.signing import EcdsaPrivate, Ed25519Private
+from tallystick.delivery.model import Intent
+from tallystick.routing.model import BackEnd
+from tallystick.sdk.client import TallystickClient
+from tallystick.sdk.settings import Profile, ProfileFile, load_profile
+from tallystick.secret import Secret
+from tallystick.testing.sandbox.unionpay import SandboxConfig, UnionPaySandbox
+from tallystick.testing.sandbox.unionpay_issuer import Card
+from tallystick.wire.part import PartContent, PhoneElement, WireOrder
+
+CARD, EXPIRY, PIN = "6250947000000014", "3012", "135790"
+CHANNELS = {"pc": "pan expiry order", "phone": "pin_block"}
+SETTINGS = '[gateway]\nhost = "127.0.0.1"\nport = 0\n'
+LATER = "https://localhost:1"  # the address in a profile, until the platform has a port
+SETTLE_TIMEOUT_S = 20.0
+SLOW = 9_902  # the last digits of an amount whose answer comes late
+
+PHONES: Iterator[str] = (f"+86139001{number:05d}" for number in range(10_000, 99_999))
+
+
+@dataclass
+class Live:
+    """One platform with its bank; `start` and `kill` as often as needed, on the same data."""
+
+    home: Path
+    sandbox: UnionPaySandbox
+    bank: BackEnd
+    child: Child
+    profiles: dict[str, Profile] = field(default_factory=dict)
+    clients: dict[str, TallystickClient] = field(default_factory=dict)
+
+    @property
+    def data(self) -> Path:
+        return self.home / "data"
+
+    @property
+    def log(self) -> str:
+        return (self.home / "platform.log").read_text()
+
+    async def start(self) -> None:
+        """Serve, on a new port: clients are made anew."""
+        await self.disconnect()
+        await self.child.start()
+
+    async def kill(self) -> None:
+        await self.child.kill()
+
+    async def disconnect(self) -> None:
+        while self.clients:
+            await self.clients.popitem()[1].close()
+
+    def client(self, name: str, **changes: Any) -> TallystickClient:
+        """Return the client of a profile, with some of it replaced."""
+        key = f"{name} {changes}"
+        if key not in self.clients:
+            profile = replace(self.profiles[name], base_url=f"https://localhost:{self.child.port}", **changes)
+            self.clients[key] = TallystickClient.connect(profile)
+        return self.clients[key]
+
+    @contextlib.asynccontextmanager
+    async def office(self) -> AsyncIterator[Office]:
+        async with bootstrap.office(self.data, config.load(self.data, {})) as desk:
+            yield desk
+
+    async def pay(self, amount: int, card: str = "pc", pin: str = "phone", **changes: Any) -> str:
+        """Send both parts of a payment; returns the second part's id once both are acknowledged."""
+        first, second = a_payment(amount)
+        await self.client(card, **changes).send_part(first)
+        return (await self.client(pin, **changes).send_part(second)).part
+
+    async def outcome(self, part: str, channel: str = "phone") -> str:
+        """Wait for a part's final state, as its sender sees it."""
+        deadline = time.monotonic() + SETTLE_TIMEOUT_S
+        while time.monotonic() < deadline:
+            status = await self.client(channel).part_status(part)
+            if status.status != "accepted":
+                return status.status
+            await asyncio.sleep(0.05)
+        return "no final state"
+
+    async def payments(self) -> dict[int, list[tuple[Payment, list[Intent]]]]:
+        """Read every payment with its intents from the store, by amount."""
+        async with self.office() as desk:
+            return await desk.store.read(read_payments)
+
+    async def settled(self) -> dict[int, list[tuple[Payment, list[Intent]]]]:
+        """Wait until every payment has its final state; after the time-out return what there is."""
+        deadline = time.monotonic() + SETTLE_TIMEOUT_S
+        while True:
+            found = await self.payments()
+            states = [payment.state for each in found.values() for payment, _ in each]
+            if FINAL_STATES.issuperset(states) or time.monotonic() > deadline:
+                return found
+            await asyncio.sleep(0.2)
+
+    def asked(self, amount: int) -> list[bool]:
+        """Return, for each request the bank recorded for an amount, whether it was effective."""
+        return [bool(entry["effective"]) for entry in self.sandbox.record.entries if entry.get("amount") == amount]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds; raises TimeoutError."""
+    async with asyncio.timeout(SETTLE_TIMEOUT_S):
+        while not condition():  # noqa: ASYNC110 - what is waited for is another process, which sets no event here
+            await asyncio.sleep(0.01)
+
+
+async def read_payments(books: Any) -> dict[int, list[tuple[Payment, list[Intent]]]]:
+    found: dict[int, list[tuple[Payment, list[Intent]]]] = {}
+    for payment in await books.recent_payments(1_000):
+        amount = payment.order.amount if payment.order else 0
+        found.setdefault(amount, []).append((payment, await books.intents(payment.id)))
+    return found
+
+
+def a_payment(amount: int) -> tuple[PartContent, PartContent]:
+    """Make the two parts of a payment under a phone number nobody used."""
+    element = PhoneElement(phone=next(PHONES))
+    order = WireOrder(payee="Tea House", amount=amount, currency="CNY", reference=f"order {amount}")
+    card = {"pan": Secret(CARD), "expiry": Secret(EXPIRY)}
+    return (
+        PartContent(policy="card", element=element, fields=card, order=order),
+        PartContent(policy="card", element=element, fields={"pin_block": pin_block_1(Secret(PIN))}),
+    )
+
+
+@contextlib.asynccontextmanager
+async def live_platform(home: Path, *, delay_s: float = 1.0) -> AsyncIterator[Live]:
+    """Make, furnish and start a platform; `delay_s` is how late a late answer of the bank comes."""
+    data = home / "data"
+    bootstrap.create(data, SETTINGS)
+    arguments = ["tallystick.cli.main", "--data", str(data), "serve"]
+    async with contextlib.AsyncExitStack() as stack:
+        async with bootstrap.office(data, config.load(data, {})) as desk:
+            sandbox, bank = await connected_bank(desk, home, delay_s)
+            stack.push_async_callback(sandbox.stop)
+            live = Live(home, sandbox, bank, Child("the platform", arguments, home / "platform.log"))
+            for name, fields in CHANNELS.items():
+                await enrol(live, desk, name, fields)
+        # From here on the platform's process is the only one that has the database open, as in real operation.
+        stack.push_async_callback(live.child.stop)
+        stack.push_async_callback(live.disconnect)
+        await live.start()
+        yield live
+
+
+async def connected_bank(desk: Office, home: Path, delay_s: float) -> tuple[UnionPaySandbox, BackEnd]:
+    """Register a UnionPay-style bank and start it in this process."""
+    bank = await administer.add_institution(desk, name="Bank", connector="iso8583", schemes=frozenset({"unionpay"}))
+    private = x509.new_private_key()
+    csr = x509.make_csr(private, uri=f"{INSTITUTION_URI}{bank.id}", dns=("localhost",), common_name=bank.name)
+    chain, key = home / "bank.pem", home / "bank.key"
+    chain.write_bytes(administer.issue_back_end_certificate(desk, bank.id, csr, ("localhost",)))
+    profiles.write_private(key, private)
+    keys = {"mac_key": desk.randomness.token(16).hex(), "pin_key": desk.randomness.token(16).hex()}
+    cards = {CARD: Card(pin=PIN, expiry=EXPIRY)}
+    sandbox = UnionPaySandbox(
+        SandboxConfig(cert=str(chain), key=str(key), ca=str(desk.ca.trust), cards=cards, delay_s=delay_s, **keys)
+    )
+    await sandbox.start()
+    settings = {
+        "host": "127.0.0.1",
+        "port": sandbox.port,
+        "server_name": "localhost",
+        "acquirer": "48020000",
+        "forwarder": "48020000",
+        "terminal": "TALLY001",
+        "merchant": "TALLYSTICK00001",
+        "timeout_s": 5.0,
+        **keys,
+    }
+    return sandbox, await administer.set_connector(desk, bank.id, settings)
+
+
+async def enrol(
+    live: Live, desk: Office, name: str, fields: str, key: Ed25519Private | EcdsaPrivate | None = None
+) -> None:
+    """Register a channel, by a MAC key or by a key of its own, and load its profile."""
+    public = key.public().pem() if key else None
+    new = await administer.add_channel(
+        desk, name=name, kind=ChannelKind.MERCHANT, fields=frozenset(fields.split()), public_key=public
+    )
+    place = live.home / "profiles" / re.sub(r"\W", "-", name)
+    if key is None:
+        live.profiles[name] = load_profile(profiles.write_channel(desk, new, place, LATER))
+        return
+    place.mkdir(parents=True)
+    private = x509.new_private_key()
+    csr = x509.make_csr(private, uri=f"{CHANNEL_URI}{new.channel.id}", common_name=name)
+    (place / "certificate.pem").write_bytes(administer.issue_channel_certificate(desk, new.channel.id, csr))
+    (place / "identity.pem").write_bytes(desk.keyring.identity.public().pem())
+    profiles.write_private(place / "private.key", private)
+    profiles.write_private(place / "signing.key", key.pem())
+    written = ProfileFile(
+        base_url=LATER,
+        sender=new.channel.id,
+        algorithm=key.algorithm,
+        ca=str(desk.ca.trust),
+        certificate="certificate.pem",
+        private_key="private.key",
+        identity="identity.pem",
+        signing_key="signing.key",
+    )
+    (place / "profile.json").write_bytes(msgspec.json.encode(written))
+    live.profiles[name] = load_profile(place / "profile.json")

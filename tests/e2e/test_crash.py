@@ -1,0 +1,126 @@
+"""Kill the platform's process as a power cut would, start it again on the same data, and count at the bank."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from live_platform import SLOW, Live, a_payment, live_platform, until
+
+from tallystick.assembly.facts import PaymentState
+from tallystick.delivery.model import IntentState
+from tallystick.sdk.errors import PlatformUnreachable
+from tallystick.wire.part import PartContent
+
+pytestmark = pytest.mark.e2e
+
+DELAY_S = 0.8  # s before the bank's late answer: long enough to kill the platform while it waits
+DRAIN_MARGIN_S = 0.2
+PAUSES_S = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.0)
+"""When the platform is killed after the last acknowledgement: eight times, at other moments of the way to the bank."""
+
+
+@pytest.fixture
+async def live(tmp_path: Path) -> AsyncIterator[Live]:
+    async with live_platform(tmp_path, delay_s=DELAY_S) as running:
+        yield running
+
+
+async def judge(live: Live, acknowledged: list[int]) -> Counter[str]:
+    """Show that each acknowledged payment ended once, as the bank's record says; count the states."""
+    found = await live.settled()
+    assert sorted(acknowledged) == sorted(found)
+    states: Counter[str] = Counter()
+    for amount, ((payment, intents), *more) in found.items():
+        assert [] == more, "one payment became two"
+        asked = live.asked(amount)
+        states[payment.state] += 1
+        assert len(asked) <= 1, "the bank was asked twice"
+        if payment.state is PaymentState.APPROVED:
+            assert [True] == asked
+        else:
+            assert payment.state is PaymentState.UNKNOWN
+        assert IntentState.SENDING not in {intent.state for intent in intents}
+        assert IntentState(payment.state) == intents[-1].state
+    return states
+
+
+async def test_a_part_acknowledged_before_a_crash_joins_the_one_after_it_and_pays_once(live: Live) -> None:
+    first, second = a_payment(10_000)
+    receipt = await live.client("pc").send_part(first)
+    await live.kill()
+    await live.start()
+    second_receipt = await live.client("phone").send_part(second)
+    assert "approved" == await live.outcome(second_receipt.part)
+    assert "approved" == await live.outcome(receipt.part, "pc")
+    assert [True] == live.asked(10_000)
+
+
+async def test_a_payment_that_was_at_the_bank_is_unknown_after_a_crash_and_is_never_sent_again(live: Live) -> None:
+    amount = 10_000 + SLOW
+    part = await live.pay(amount)
+    await until(lambda: bool(live.asked(amount)))
+    await live.kill()
+    await live.start()
+    assert "unknown" == await live.outcome(part)
+    await asyncio.sleep(2 * DELAY_S)
+    assert [True] == live.asked(amount)
+    assert Counter(unknown=1) == await judge(live, [amount])
+
+
+async def test_every_acknowledged_payment_ends_once_through_eight_crashes(live: Live) -> None:
+    amounts: list[int] = []
+    parts: list[str] = []
+    for number, pause in enumerate(PAUSES_S):
+        slow = 100_000 * (number + 1) + SLOW
+        new = [slow, *(100_000 * (number + 1) + 100 * each for each in range(1, 5))]
+        parts += await asyncio.gather(*(live.pay(amount) for amount in new))
+        amounts += new
+        await asyncio.sleep(pause)
+        await live.kill()
+        await live.start()
+    states = await judge(live, amounts)
+    assert {"approved", "unknown"} == states.keys(), "the kills were all at the same moment"
+    outcomes = Counter(await asyncio.gather(*(live.outcome(part) for part in parts)))
+    assert states == outcomes
+
+
+async def test_a_part_whose_answer_a_crash_swallowed_is_sent_again_under_its_key_and_pays_once(live: Live) -> None:
+    answers: Counter[type] = Counter()
+    amounts: list[int] = []
+    for number, pause in enumerate((0.006, 0.02)):
+        new = [100_000 * (number + 1) + 100 * each for each in range(9)]
+        pairs = {amount: a_payment(amount) for amount in new}
+        sending = [asyncio.create_task(send_both(live, amount, parts)) for amount, parts in pairs.items()]
+        await asyncio.sleep(pause)
+        await live.kill()
+        answers.update(type(end) for end in await asyncio.gather(*sending, return_exceptions=True))
+        await live.start()
+        await asyncio.gather(*(send_both(live, amount, parts) for amount, parts in pairs.items()))
+        amounts += new
+    assert {PlatformUnreachable} <= answers.keys() <= {PlatformUnreachable, type(None)}
+    await judge(live, amounts)
+
+
+async def send_both(live: Live, amount: int, parts: tuple[PartContent, PartContent]) -> None:
+    for channel, part in zip(("pc", "phone"), parts, strict=True):
+        await live.client(channel).send_part(part, idempotency_key=f"{channel}-{amount}")
+
+
+async def test_a_sigterm_lets_the_payment_at_a_slow_bank_finish(live: Live) -> None:
+    amount = 10_000 + SLOW
+    part = await live.pay(amount)
+    await until(lambda: bool(live.asked(amount)))
+    began = time.monotonic()
+    await live.child.stop()
+    assert time.monotonic() - began > DELAY_S - DRAIN_MARGIN_S
+    process = live.child._process
+    assert process is not None
+    assert 0 == process.returncode, live.log
+    ((payment, intents),) = (await live.payments())[amount]
+    assert (PaymentState.APPROVED, [IntentState.APPROVED]) == (payment.state, [intent.state for intent in intents])
+    await live.start()
+    assert "approved" == await live.outcome(part)
+    assert [True] == live.asked(amount)
