@@ -84,7 +84,7 @@ def plain_settings() -> dict[str, Any]:
         "merchant": "898310148160001",
         "mac_key": MAC_KEY,
         "pin_key": TDES_KEY,
-        "timeout_s": 0.25,
+        "timeout_s": 1.0,
     }
 
 

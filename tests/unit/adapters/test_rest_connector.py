@@ -377,7 +377,7 @@ class TestNothingIsSent:
         monkeypatch.setattr(rest, "CONNECTIONS_MAX", 1)
         arrived = asyncio.Event()
         back_end = LyingBackEnd(site, silent(arrived))
-        async with back_end.running(timeout_s=1.0) as settings, site.connector(settings) as connector:
+        async with back_end.running(timeout_s=3.0) as settings, site.connector(settings) as connector:
             first = asyncio.create_task(connector.deliver(instruction()))
             await arrived.wait()
             with pytest.raises(NotSent, match="PoolTimeout"):
@@ -429,7 +429,7 @@ class TestNothingIsSent:
 class TestOutcomesThatStayUnknown:
     @pytest.mark.parametrize("amount", [19901, 19902], ids=["no answer", "late answer"])
     async def test_an_answer_that_does_not_come_in_time(self, site: Site, sandbox: RestSandbox, amount: int) -> None:
-        async with site.connector(sandbox.settings(timeout_s=0.4)) as connector:
+        async with site.connector(sandbox.settings(timeout_s=2.0)) as connector:
             with pytest.raises(OutcomeUnknown, match="Timeout"):
                 await connector.deliver(instruction(amount))
         assert [True] == [entry["effective"] for entry in sandbox.record.entries]
@@ -441,7 +441,7 @@ class TestOutcomesThatStayUnknown:
 
     async def test_an_answer_that_trickles_in_longer_than_the_whole_time(self, site: Site) -> None:
         back_end = LyingBackEnd(site, silent(asyncio.Event()), drip=b"HTTP/1.1 100 Continue\r\n\r\n")
-        async with back_end.running(timeout_s=0.4) as settings, site.connector(settings) as connector:
+        async with back_end.running(timeout_s=2.0) as settings, site.connector(settings) as connector:
             with pytest.raises(OutcomeUnknown, match="TimeoutError"):
                 await connector.deliver(instruction())
 
@@ -502,7 +502,7 @@ class TestOutcomesThatStayUnknown:
         self, site: Site, answer: Callable[[Site, Seen], bytes | None]
     ) -> None:
         back_end = LyingBackEnd(site, lambda seen: answer(site, seen))
-        async with back_end.running(timeout_s=0.5) as settings, site.connector(settings) as connector:
+        async with back_end.running(timeout_s=3.0) as settings, site.connector(settings) as connector:
             with pytest.raises(OutcomeUnknown):
                 await connector.deliver(instruction())
         assert 1 == len(back_end.seen)
