@@ -61,7 +61,7 @@ class Place:
     def sandbox(self, **changes: Any) -> SandboxConfig:
         cert, key = self.made["bank"]
         cards = {PAN: Card(pin=PIN, expiry="3012"), "6221558812340018": Card()}
-        plain = {"mac_key": MAC_KEY, "pin_key": TDES_KEY, "cards": cards, "delay_s": 0.4}
+        plain = {"mac_key": MAC_KEY, "pin_key": TDES_KEY, "cards": cards, "delay_s": 1.6}
         return SandboxConfig(cert=str(cert), key=str(key), ca=str(self.ca.trust), **{**plain, **changes})
 
     def connector(self, port: int, who: str = "platform", **changes: Any) -> Iso8583Connector:
@@ -205,7 +205,7 @@ async def test_a_late_answer_is_counted_dropped_and_harms_nobody(place: Place) -
     async with connected(place) as (connector, _):
         with pytest.raises(OutcomeUnknown):
             await connector.deliver(instruction(1, amount=19902))
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1.0)
         answer = await connector.deliver(instruction(2))
 
     assert 1 == connector.counts.unmatched
