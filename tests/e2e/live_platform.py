@@ -175,7 +175,7 @@ async def connected_bank(desk: Office, home: Path, delay_s: float) -> tuple[Unio
     chain, key = home / "bank.pem", home / "bank.key"
     chain.write_bytes(administer.issue_back_end_certificate(desk, bank.id, csr, ("localhost",)))
     profiles.write_private(key, private)
-    keys = {"mac_key": desk.randomness.token(16).hex(), "pin_key": desk.randomness.token(16).hex()}
+    keys: dict[str, Any] = {"mac_key": desk.randomness.token(16).hex(), "pin_key": desk.randomness.token(16).hex()}
     cards = {CARD: Card(pin=PIN, expiry=EXPIRY)}
     sandbox = UnionPaySandbox(
         SandboxConfig(cert=str(chain), key=str(key), ca=str(desk.ca.trust), cards=cards, delay_s=delay_s, **keys)

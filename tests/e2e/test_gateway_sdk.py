@@ -112,7 +112,7 @@ async def post(
     return answer.status_code, document.get("code", document.get("status"))
 
 
-def certified(live: Live, name: str, chain: bytes, key: bytes) -> dict[str, Path]:
+def certified(live: Live, name: str, chain: bytes, key: bytes) -> dict[str, Any]:
     """Write a certificate and its key; return what of a profile they replace."""
     certificate, private_key = live.home / f"{name}.pem", live.home / f"{name}.key"
     certificate.write_bytes(chain)
@@ -175,14 +175,14 @@ async def test_a_channels_certificate_issues_no_value_and_sets_no_number(live: L
 
 
 async def test_the_certificate_by_which_a_back_end_serves_sends_nothing(live: Live) -> None:
-    files = {"certificate": live.home / "bank.pem", "private_key": live.home / "bank.key"}
+    files: dict[str, Any] = {"certificate": live.home / "bank.pem", "private_key": live.home / "bank.key"}
     assert INSTITUTION_URI + live.bank.id == read_certificate(files["certificate"].read_bytes()).uri
     assert (403, "channel_unknown") == await post(live, replace(live.profiles["pc"], **files))
 
 
 async def test_the_platforms_own_certificate_sends_nothing(live: Live) -> None:
     tls = live.data / "tls"
-    files = {"certificate": tls / "platform.pem", "private_key": tls / "platform.key"}
+    files: dict[str, Any] = {"certificate": tls / "platform.pem", "private_key": tls / "platform.key"}
     assert WRONG_PURPOSE == await post(live, replace(live.profiles["pc"], **files))
 
 

@@ -44,7 +44,7 @@ def run_demo(place: Path) -> DemoRun:
     """Run `tallystick demo --once --json` in a folder below `place`."""
     run = DemoRun(place / "demo")
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TALLYSTICK_")}
-    arguments = [EXECUTABLE, "demo", "--once", "--json", "--folder", run.folder]
+    arguments: list[str | Path] = [EXECUTABLE, "demo", "--once", "--json", "--folder", run.folder]
     with (place / "stdout").open("wb") as out, (place / "stderr").open("wb") as err:
         process = subprocess.Popen(arguments, env={**kept, "NO_COLOR": "1"}, stdout=out, stderr=err)  # noqa: S603 - ours
         try:
