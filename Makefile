@@ -7,10 +7,10 @@ ARGS ?=
 .PHONY: demo test lint bench clean
 
 $(VENV)/.ready: pyproject.toml uv.lock
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv sync --quiet --frozen
-	touch $@
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore uv
+	@$(BIN)/uv sync --quiet --frozen
+	@touch $@
 
 demo: $(VENV)/.ready  ## Play the main job over real TLS; ARGS="--once --json" prints one document.
 	@$(BIN)/tallystick demo $(ARGS)
@@ -25,6 +25,7 @@ test: lint  ## Everything CI runs.
 	$(BIN)/pytest $(ARGS)
 
 bench: $(VENV)/.ready  ## Write bench/results/latest.json.
+	$(BIN)/uv sync --quiet --frozen --group bench
 	$(BIN)/python -m bench $(ARGS)
 
 clean:

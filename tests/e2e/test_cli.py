@@ -138,6 +138,11 @@ def test_a_payment_is_created_and_a_field_that_is_not_the_channels_is_refused_by
     assert "remedy:" in shell.said[-1]
 
 
+def test_a_serving_platform_leaves_no_core_dump(serving: subprocess.Popen[str]) -> None:
+    limits = Path(f"/proc/{serving.pid}/limits").read_text()
+    assert ["0", "0", "bytes"] == limits.partition("Max core file size")[2].split()[:3]
+
+
 def test_a_platform_that_does_not_serve_is_told_with_a_remedy(shell: Shell) -> None:
     shell.run("part", "show", "part_x", "--profile", "profiles/shop", code=1)
     assert "remedy:" in shell.said[-1]

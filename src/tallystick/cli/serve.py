@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import resource
 import signal
 from pathlib import Path
 from typing import Final
@@ -36,6 +37,7 @@ def serve(app: App, log_level: str) -> None:
     """
     settings = app.settings()
     logs.configure(as_json=app.as_json, level=log_level)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold PINs and card numbers (I7)
     uvloop.run(_serve(app.data, settings))
 
 
