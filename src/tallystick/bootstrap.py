@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from tallystick import limits
 from tallystick.adapters.ca_files import FileCa, RevocationList
 from tallystick.adapters.connectors import iso8583_settings, rest_settings
 from tallystick.adapters.connectors.iso8583 import Iso8583Connector
@@ -45,6 +46,7 @@ PRIVATE_DIRECTORY: Final = 0o700
 PRIVATE_FILE: Final = 0o600
 CERTIFICATE_LIFE_MS: Final = 30 * ca.DAY_MS  # ms
 RENEW_BEFORE_MS: Final = 10 * ca.DAY_MS  # ms before its end that the platform's certificate is renewed at a start
+CHECKPOINT_EVERY_MS: Final = limits.EPOCH_MS  # ms until the store's log, with old images of erased parts, is emptied
 COLLECT_EVERY: Final = 20_000  # container objects made between two looks of the cyclic collector
 CRL_EVERY_MS: Final = ca.DAY_MS  # ms between revocation lists
 
@@ -274,7 +276,7 @@ def _settle_memory() -> None:
 @contextlib.asynccontextmanager
 async def _sweeping(platform: Platform, desk: Office) -> AsyncIterator[None]:
     carriers = mail_and_sms(desk.settings, desk.clock)
-    last_list = Millis(0)
+    last_list, last_checkpoint = Millis(0), desk.clock.now()
 
     async def keep_revocation_list() -> None:
         nonlocal last_list
@@ -283,7 +285,14 @@ async def _sweeping(platform: Platform, desk: Office) -> AsyncIterator[None]:
             desk.ca.renew_crl(now)
             last_list = now
 
-    task = asyncio.create_task(Sweep(platform, carriers, more=(keep_revocation_list,)).run())
+    async def empty_log() -> None:
+        nonlocal last_checkpoint
+        now = desk.clock.now()
+        if now - last_checkpoint >= CHECKPOINT_EVERY_MS:
+            await desk.store.checkpoint()
+            last_checkpoint = now
+
+    task = asyncio.create_task(Sweep(platform, carriers, more=(keep_revocation_list, empty_log)).run())
     try:
         yield
     finally:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tallystick import limits
+from tallystick.adapters.keys.opening import JweOpener
 from tallystick.assembly import policy as policies
 from tallystick.assembly.model import SplitPolicy
 from tallystick.channels.model import Channel, ChannelKind, ChannelState
@@ -13,7 +14,7 @@ from tallystick.crypto import kdf
 from tallystick.crypto.hpke import OpeningKey, Suite
 from tallystick.crypto.jose import JweKey
 from tallystick.crypto.signing import HmacKey
-from tallystick.errors import EnvelopeUnopenable, KeyUnknown
+from tallystick.errors import KeyUnknown
 from tallystick.path import Platform
 from tallystick.routing.institutions import STARTING_RULES
 from tallystick.routing.model import BackEnd, IssuerRule, Status
@@ -86,7 +87,7 @@ class MemoryOpeningKeys:
                 id=key_id, format="hpke", suite=suite, public=public, not_before=0, not_after=2**52
             )
         jwe = JweKey.generate(JWE_KEY)
-        self._openers[JWE_KEY] = _JweOpener(jwe)
+        self._openers[JWE_KEY] = JweOpener(jwe)
         self.keys[JWE_KEY] = PublishedKey(
             id=JWE_KEY, format="jwe", suite=JWE_SUITE, public=jwe.public_jwk(), not_before=0, not_after=2**52
         )
@@ -108,19 +109,6 @@ class MemoryOpeningKeys:
     def withdraw(self, key_id: str) -> None:
         """Destroy one key."""
         del self._openers[key_id], self.keys[key_id]
-
-
-class _JweOpener:
-    def __init__(self, key: JweKey) -> None:
-        self._key = key
-
-    def open(self, sealed: bytes, info: bytes) -> bytes:
-        """Open the bytes of a compact JWE."""
-        try:
-            token = sealed.decode("ascii")
-        except UnicodeDecodeError:
-            raise EnvelopeUnopenable("this is no compact token") from None
-        return self._key.open(token, info)
 
 
 @dataclass(frozen=True, slots=True)

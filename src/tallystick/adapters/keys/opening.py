@@ -39,7 +39,7 @@ class _Held(msgspec.Struct, frozen=True, kw_only=True):
     published: PublishedKey
 
 
-class _JweOpener:
+class JweOpener:
     """Open the bytes of a compact JWE (`security.ports.Opener`)."""
 
     def __init__(self, key: JweKey) -> None:
@@ -155,7 +155,7 @@ class FileOpeningKeys:
         public: str | dict[str, str]
         if stored.suite == JWE_SUITE:
             jwe = JweKey.from_private(key_id, stored.private)
-            opener, public = _JweOpener(jwe), jwe.public_jwk()
+            opener, public = JweOpener(jwe), jwe.public_jwk()
         else:
             hpke = OpeningKey.from_private(Suite(stored.suite), stored.private)
             opener, public = hpke, base64.urlsafe_b64encode(hpke.public).decode().rstrip("=")
