@@ -17,7 +17,6 @@ from tallystick.assembly.join import choose
 from tallystick.assembly.model import Claim, Payment
 from tallystick.assembly.policy import ORDER_FIELD
 from tallystick.channels.model import Channel
-from tallystick.crypto import kdf
 from tallystick.crypto.binding import bind
 from tallystick.crypto.signing import Verifier
 from tallystick.delivery.books import Books, Within
@@ -33,7 +32,7 @@ from tallystick.security.verify import verify
 from tallystick.vault import numbers
 from tallystick.vault.model import Contact, Medium
 from tallystick.vault.notices import Message, seal_notice
-from tallystick.vault.users import normal_contact, normal_username
+from tallystick.vault.users import digest_name, normal_contact
 from tallystick.wire.payment import (
     Candidate,
     Candidates,
@@ -123,8 +122,7 @@ async def set_number(
     """Take a dynamic number that the institution made for a user (claim 4) and send it to the user."""
 
     async def act(books: Books, issued: IssuedNumber) -> bytes:
-        blind_key = platform.keyring.key(Purpose.BLIND_INDEX)
-        user = await books.user_named(kdf.digest(blind_key, "username", normal_username(issued.username.reveal())))
+        user = await books.user_named(digest_name(platform.keyring, issued.username.reveal()))
         if user is None:
             raise NotFound("no such user is enrolled at this institution")
         await numbers.set_by_back_end(

@@ -17,7 +17,7 @@ from tallystick.delivery.books import Books
 from tallystick.delivery.model import IntentState
 from tallystick.errors import DeliveryError, TallystickError
 from tallystick.path import Platform, carry
-from tallystick.routing.model import BackEnd, NumberPolicy, Status
+from tallystick.routing.model import BackEnd, Status
 from tallystick.runtime import Millis
 from tallystick.vault.model import Medium
 from tallystick.vault.notices import send_due
@@ -104,28 +104,24 @@ async def recover(platform: Platform) -> int:
 
     Call before anything is carried: an intent of this process that is still being sent would be taken for a lost one.
     """
-    lost = deliver.Outcome(state=IntentState.UNKNOWN)
-
-    async def work(books: Books) -> int:
-        intents = await books.sending_intents(BATCH)
-        for intent in intents:
-            await deliver.settle(books, intent, lost, platform.clock.now())
-        return len(intents)
-
     recovered = 0
-    while found := await platform.store.transact(work):
+    while found := await _give_up(platform, None):
         recovered += found
     return recovered
 
 
 async def give_up_lost(platform: Platform) -> int:
     """Make intents UNKNOWN whose outcome could not be recorded: the store failed just when the answer came."""
-    before = Millis(platform.clock.now() - LOST_AFTER_MS)
+    return await _give_up(platform, Millis(platform.clock.now() - LOST_AFTER_MS))
+
+
+async def _give_up(platform: Platform, before: Millis | None) -> int:
+    """Make a batch of unsettled intents UNKNOWN, only those sent before a time if one is given; returns how many."""
+    unknown = deliver.Outcome(state=IntentState.UNKNOWN)
 
     async def work(books: Books) -> int:
-        lost = [intent for intent in await books.sending_intents(BATCH) if intent.ids.at < before]
+        lost = [i for i in await books.sending_intents(BATCH) if before is None or i.ids.at < before]
         for intent in lost:
-            unknown = deliver.Outcome(state=IntentState.UNKNOWN)
             await deliver.settle(books, intent, unknown, platform.clock.now())
         return len(lost)
 
@@ -166,12 +162,11 @@ async def renew_numbers(platform: Platform) -> int:
     table = await platform.store.read(lambda books: books.routing_table())
     made = 0
     for back_end in table.back_ends:
-        if back_end.numbers is NumberPolicy.PLATFORM:
-            now = platform.clock.now()
-            renewal = await renew(
-                platform.store, platform.keyring, platform.randomness, back_end=back_end, now=now, batch=BATCH
-            )
-            made += renewal.made
+        now = platform.clock.now()
+        renewal = await renew(
+            platform.store, platform.keyring, platform.randomness, back_end=back_end, now=now, batch=BATCH
+        )
+        made += renewal.made
     return made
 
 

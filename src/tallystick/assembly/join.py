@@ -3,6 +3,7 @@
 One call runs inside one store transaction: in any order of arrival, whatever is retried, one caller wins the join.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from msgspec import Struct, structs
@@ -59,7 +60,7 @@ async def file_part(book: AssemblyBook, keys: EpochKeys, filing: Filing, policy:
         return await _open(book, filing, claim, policy, now)
     if filing.named_payment not in {None, payment.id}:
         raise Unprocessable("the element is not that of the payment the envelope names", field="element")
-    earlier = [part for part in await book.part_facts(payment.id) if part.fields]
+    earlier = await _live(book, payment.id)
     part = structs.replace(filing.part, payment_id=payment.id)
     # 2.
     _refuse_same_channel(part, earlier)
@@ -67,19 +68,14 @@ async def file_part(book: AssemblyBook, keys: EpochKeys, filing: Filing, policy:
     if await _is_beyond_hope(book, part, filing.order, payment, earlier):
         await book.add_part(structs.replace(part, fields=frozenset(), sealed=b""))
         return Filed(payment_id=payment.id, joined=False)
-    orders = await _orders(book, payment.id, keys)
+    orders = _orders(earlier, keys)
     if filing.order is not None:
-        orders = {**orders, part.id: filing.order}
+        orders[part.id] = filing.order
     await book.add_part(part)
     outcome = await contest(book, payment.id, [*earlier, part], orders)
-    order = _order(payment, outcome, orders)
-    await book.note_part(
-        payment.id, order=order, contested=bool(outcome.rivals), expires_at=_expiry(payment, earlier, now)
-    )
     # 4.
-    if not payment.claimed or not is_joinable(policy, outcome, order):
-        return Filed(payment_id=payment.id, joined=False)
-    return Filed(payment_id=payment.id, joined=await book.decide_fate(payment.id, Fate.JOINED, now))
+    timed = structs.replace(payment, expires_at=_expiry(payment, earlier, now))
+    return await _conclude(book, timed, policy, outcome, orders, now)
 
 
 async def choose(
@@ -92,14 +88,10 @@ async def choose(
     """
     if payment.expires_at <= now:
         return Filed(payment_id=payment.id, joined=False)
-    live = [part for part in await book.part_facts(payment.id) if part.fields]
-    orders = await _orders(book, payment.id, keys)
+    live = await _live(book, payment.id)
+    orders = _orders(live, keys)
     outcome = await settle(book, payment.id, live, orders, part_id)
-    order = _order(payment, outcome, orders)
-    await book.note_part(payment.id, order=order, contested=bool(outcome.rivals), expires_at=payment.expires_at)
-    if not payment.claimed or not is_joinable(policy, outcome, order):
-        return Filed(payment_id=payment.id, joined=False)
-    return Filed(payment_id=payment.id, joined=await book.decide_fate(payment.id, Fate.JOINED, now))
+    return await _conclude(book, payment, policy, outcome, orders, now)
 
 
 async def still_open(book: PaymentBook, element: Element, policy: SplitPolicy, now: Millis) -> Payment | None:
@@ -112,16 +104,27 @@ async def still_open(book: PaymentBook, element: Element, policy: SplitPolicy, n
     return None
 
 
-def is_joinable(policy: SplitPolicy, outcome: Contest, order: Order | None) -> bool:
-    """Tell whether uncontested parts and an order make the whole."""
-    if outcome.rivals or order is None:
-        return False
-    return policies.is_complete(policy, [part.fields - {policies.ORDER_FIELD} for part in outcome.live])
+async def _conclude(
+    book: AssemblyBook, payment: Payment, policy: SplitPolicy, outcome: Contest, orders: Orders, now: Millis
+) -> Filed:
+    """Record what the parts amount to now, and join when uncontested parts and an order make the whole."""
+    order = _order(payment, outcome, orders)
+    contested = bool(outcome.rivals)
+    await book.note_part(payment.id, order=order, contested=contested, expires_at=payment.expires_at)
+    if contested or order is None or not payment.claimed:
+        return Filed(payment_id=payment.id, joined=False)
+    whole = policies.is_complete(policy, [part.fields - {policies.ORDER_FIELD} for part in outcome.live])
+    joined = whole and await book.decide_fate(payment.id, Fate.JOINED, now)
+    return Filed(payment_id=payment.id, joined=joined)
 
 
-async def _orders(book: AssemblyBook, payment_id: str, keys: EpochKeys) -> Orders:
-    with_order = [part for part in await book.sealed_parts(payment_id) if policies.ORDER_FIELD in part.fields]
-    opened = {part.id: open_values(part, keys).order for part in with_order}
+async def _live(book: AssemblyBook, payment_id: str) -> list[Part]:
+    """List the parts that count: until its fate is decided, a payment's live parts all have their content."""
+    return [part for part in await book.sealed_parts(payment_id) if part.fields]
+
+
+def _orders(live: Sequence[Part], keys: EpochKeys) -> dict[str, Order]:
+    opened = {part.id: open_values(part, keys).order for part in live if policies.ORDER_FIELD in part.fields}
     return {part_id: order for part_id, order in opened.items() if order is not None}
 
 
@@ -170,7 +173,7 @@ async def _created(book: AssemblyBook, payment_id: str, policy: SplitPolicy, now
     return payment
 
 
-def _refuse_same_channel(part: PartFacts, earlier: list[PartFacts]) -> None:
+def _refuse_same_channel(part: PartFacts, earlier: Sequence[PartFacts]) -> None:
     for other in earlier:
         same = other.channel_id == part.channel_id or other.certificate == part.certificate
         if same and not (other.fields & part.fields) - {policies.ORDER_FIELD}:
@@ -178,7 +181,7 @@ def _refuse_same_channel(part: PartFacts, earlier: list[PartFacts]) -> None:
 
 
 async def _is_beyond_hope(
-    book: AssemblyBook, part: PartFacts, order: Order | None, payment: Payment, earlier: list[PartFacts]
+    book: AssemblyBook, part: PartFacts, order: Order | None, payment: Payment, earlier: Sequence[PartFacts]
 ) -> bool:
     """Tell whether a part can never be used: it contradicts the order its payment was created with, or is one too many.
 
@@ -193,7 +196,7 @@ async def _is_beyond_hope(
     return not await proves(book, part) or len(proven) >= limits.CANDIDATES_MAX
 
 
-def _expiry(payment: Payment, earlier: list[PartFacts], now: Millis) -> Millis:
+def _expiry(payment: Payment, earlier: Sequence[PartFacts], now: Millis) -> Millis:
     """Return when the payment ends: secrets live SECRET_LIFE_MS from the first one on."""
     first = min((part.received_at for part in earlier), default=now)
     return Millis(min(payment.expires_at, first + limits.SECRET_LIFE_MS))

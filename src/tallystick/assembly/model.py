@@ -48,7 +48,7 @@ class SplitPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class PartFacts(Struct, frozen=True, kw_only=True):
-    """A filed part without its content. `fields` are names only; `chosen` and `rival` settle a quarantine."""
+    """A filed part without its content: `fields` are names, none for a part that lost; a `rival` is in quarantine."""
 
     id: str
     payment_id: str

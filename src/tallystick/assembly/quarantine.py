@@ -24,7 +24,7 @@ class QuarantineBook(PaymentBook, ChannelBook, Protocol):
 class Contest(Struct, frozen=True, kw_only=True):
     """The parts that still count, in order of arrival, and the ids of those that are rivals."""
 
-    live: list[PartFacts]
+    live: Sequence[PartFacts]
     rivals: frozenset[str]
 
 
@@ -32,7 +32,7 @@ Orders = Mapping[str, Order]
 """The order that each live part brought, by part id; a part that brought none is not in it."""
 
 
-async def contest(book: QuarantineBook, payment_id: str, parts: list[PartFacts], orders: Orders) -> Contest:
+async def contest(book: QuarantineBook, payment_id: str, parts: Sequence[PartFacts], orders: Orders) -> Contest:
     """Find the rivals after a part was filed; the part of a channel that proves the payer wins at once."""
     rivals = _rivals(parts, orders)
     if rivals:
@@ -44,7 +44,7 @@ async def contest(book: QuarantineBook, payment_id: str, parts: list[PartFacts],
 
 
 async def settle(
-    book: QuarantineBook, payment_id: str, parts: list[PartFacts], orders: Orders, chosen_id: str
+    book: QuarantineBook, payment_id: str, parts: Sequence[PartFacts], orders: Orders, chosen_id: str
 ) -> Contest:
     """Keep one rival and drop those that competed with it; raises NotFound when it is not a rival of this payment."""
     before = _rivals(parts, orders)

@@ -172,7 +172,7 @@ async def set_status(desk: Office, institution: str, status: Status) -> BackEnd:
 
 
 async def check_connector(desk: Office, back_end: BackEnd) -> bool:
-    """Open and decode a back end's connector settings; False when it has none. Misconfigured, EnvelopeUnopenable."""
+    """Open and decode a back end's connector settings; False when it has none; raises Misconfigured."""
     sealed = await desk.store.read(lambda books: books.connector_settings(back_end.id))
     if sealed is None:
         return False

@@ -55,7 +55,7 @@ async def register(
         AlreadyExists: the name is taken: the payer chooses another.
         Unavailable, StoreFailed: nothing was registered; try again.
     """
-    name_digest = kdf.digest(keyring.key(Purpose.BLIND_INDEX), "username", normal_username(username))
+    name_digest = digest_name(keyring, username)
     if not limits.PASSWORD_MIN <= len(password) <= limits.PASSWORD_MAX:
         bounds = f"{limits.PASSWORD_MIN} to {limits.PASSWORD_MAX}"
         raise FieldInvalid(f"a password has {bounds} characters", field="password")
@@ -141,6 +141,11 @@ def open_contact(keyring: Keyring, user: User) -> Contact:
     return msgspec.json.decode(open_record(key, user.sealed_contact, bind("contact", user.id)), type=Contact)
 
 
+def digest_name(keyring: Keyring, username: str) -> bytes:
+    """Return the keyed digest by which a user is found; raises FieldInvalid as `normal_username`."""
+    return kdf.digest(keyring.key(Purpose.BLIND_INDEX), "username", normal_username(username))
+
+
 def normal_username(username: str) -> str:
     """Fold compatibility forms and case (NFKC, full case folding) so that one name has one form.
 
@@ -166,7 +171,7 @@ def normal_contact(contact: Contact) -> Contact:
 
 async def _count_try(store: VaultStore, keyring: Keyring, clock: Clock, username: str) -> tuple[User | None, int]:
     try:
-        name_digest = kdf.digest(keyring.key(Purpose.BLIND_INDEX), "username", normal_username(username))
+        name_digest = digest_name(keyring, username)
     except FieldInvalid:
         name_digest = b""  # a name that cannot be registered is an unknown name, no other answer
 
