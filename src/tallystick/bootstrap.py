@@ -1,6 +1,6 @@
 """Wire a platform: the only module that knows both the stages and their adapters.
 
-A data directory holds everything: `tallystick.toml`, `store.db`, `keys/`, `epochs/`, `opening/`, `ca/` and `tls/`.
+A data directory holds all: `tallystick.toml`, `store.db`, `keys/`, `epochs/`, `recovery/`, `opening/`, `ca/`, `tls/`.
 """
 
 import asyncio
@@ -15,29 +15,39 @@ import msgspec
 
 from tallystick import limits
 from tallystick.adapters.ca_files import FileCa, RevocationList
-from tallystick.adapters.connectors import iso8583_settings, rest_settings
-from tallystick.adapters.connectors.iso8583 import Iso8583Connector
+from tallystick.adapters.connectors.kinds import ConnectorTools, load_kinds
 from tallystick.adapters.connectors.registry import ConnectorRegistry
-from tallystick.adapters.connectors.rest import RestConnector
 from tallystick.adapters.keys.epochs import FileEpochKeys
 from tallystick.adapters.keys.files import FileKeyring
 from tallystick.adapters.keys.opening import FileOpeningKeys
 from tallystick.adapters.notify.sms import SmsCarrier, SmsSettings
 from tallystick.adapters.notify.smtp import SmtpCarrier, SmtpSecurity, SmtpSettings
+from tallystick.adapters.notify.webhooks import WebhookPoster
 from tallystick.adapters.passwords import PooledStretcher
 from tallystick.adapters.store.sqlite import SqliteStore
 from tallystick.assembly import policy as policies
 from tallystick.assembly.model import SplitPolicy
 from tallystick.config import FILE_NAME, Settings
 from tallystick.crypto import ca, tls, x509
+from tallystick.delivery.ports import Connector
+from tallystick.delivery.pull_queue import PullQueue
+from tallystick.doubts import recover
 from tallystick.errors import AlreadyExists, Misconfigured
+from tallystick.outcomes.courier import Courier
+from tallystick.outcomes.send import Sender
 from tallystick.path import Platform
-from tallystick.routing.institutions import STARTING_RULES
+from tallystick.routing.changes import begin
+from tallystick.routing.model import BackEnd
 from tallystick.runtime import Clock, Millis, Randomness, SystemClock, SystemRandomness
+from tallystick.security.ports import Purpose
 from tallystick.service.background import Carriers
+from tallystick.service.events import Streams
 from tallystick.service.gateway import Gateway
+from tallystick.service.notifications import Notifications
+from tallystick.service.outcomes import Outcomes
+from tallystick.service.pull import PullDesk
 from tallystick.service.server import Listener
-from tallystick.sweep import Sweep, recover
+from tallystick.sweep import Sweep
 from tallystick.vault.model import Medium
 from tallystick.vault.ports import Carrier
 
@@ -71,6 +81,11 @@ class Layout:
     def epochs(self) -> Path:
         """At-rest keys of parts."""
         return self.root / "epochs"
+
+    @property
+    def recovery(self) -> Path:
+        """At-rest keys of card numbers that an unknown outcome needs again."""
+        return self.root / "recovery"
 
     @property
     def opening(self) -> Path:
@@ -124,7 +139,7 @@ def create(root: Path, settings_toml: str) -> Layout:
     if (root / FILE_NAME).exists():
         raise AlreadyExists("this directory holds a platform already")
     root.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
-    for path in (layout.keys, layout.epochs, layout.opening, layout.certificate.parent):
+    for path in (layout.keys, layout.epochs, layout.recovery, layout.opening, layout.certificate.parent):
         path.mkdir(mode=PRIVATE_DIRECTORY)
     FileKeyring.create(layout.keys, randomness)
     FileCa.create(layout.ca, name="Tallystick", now=clock.now())
@@ -175,13 +190,17 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
         opening.rotate(desk.clock.now())
         epochs = FileEpochKeys(desk.layout.epochs, desk.randomness)
         stack.callback(epochs.close)
-        registry = connector_registry(desk)
+        recovery_keys = FileEpochKeys(desk.layout.recovery, desk.randomness)
+        stack.callback(recovery_keys.close)
+        queue = pull_queue(desk)
+        registry = connector_registry(desk, queue)
         stack.push_async_callback(registry.aclose)
         platform = Platform(
             store=desk.store,
             keyring=desk.keyring,
             opening_keys=opening,
             epochs=epochs,
+            recovery_keys=recovery_keys,
             connectors=registry,
             stretcher=desk.stretcher,
             policies=table,
@@ -190,7 +209,9 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
         )
         await recover(platform)
         await stack.enter_async_context(_sweeping(platform, desk))
-        carriers = Carriers(platform)
+        await stack.enter_async_context(_telling(desk))
+        streams = Streams(desk.store, desk.clock)
+        carriers = Carriers(platform, streams.wake)
         stack.push_async_callback(carriers.drain)
         gateway = Gateway(
             platform,
@@ -198,11 +219,19 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
             institutions=registry,
             identity=desk.keyring.identity,
             carriers=carriers,
+            more={
+                **streams.handlers(),
+                **PullDesk(platform, queue).handlers(),
+                **Outcomes(platform, streams.wake).handlers(),
+            },
+            guests=Notifications(platform, registry, streams.wake).handlers(),
         )
         context = tls.server_context(desk.layout.certificate, desk.layout.private_key, desk.ca.trust)
         address = settings.gateway
         listener = Listener(gateway.app(), host=address.host, port=address.port, context=context)
         await stack.enter_async_context(listener)
+        stack.callback(streams.close)
+        stack.callback(queue.close)
         _settle_memory()
         yield Running(platform=platform, port=listener.port)
 
@@ -243,24 +272,60 @@ def mail_and_sms(settings: Settings, clock: Clock) -> dict[Medium, Carrier]:
 
 async def _first_rules(desk: Office) -> None:
     """Give an empty routing table the issuer rules every platform begins with."""
-    table = await desk.store.read(lambda books: books.routing_table())
-    if not table.issuer_rules:
-        await desk.store.transact(lambda books: books.put_issuer_rules(STARTING_RULES))
+    await desk.store.transact(lambda books: begin(books, desk.clock.now()))
 
 
-def connector_registry(desk: Office) -> ConnectorRegistry:
-    """Return the connectors of every kind, with the platform's certificate and signing key."""
+def pull_queue(desk: Office) -> PullQueue:
+    """Return the deliveries that back ends fetch; one for a process, since it wakes who waits in it."""
+    return PullQueue(desk.store, desk.keyring.key(Purpose.AT_REST), desk.clock)
+
+
+def connector_registry(desk: Office, queue: PullQueue) -> ConnectorRegistry:
+    """Return the connectors of every kind, with the platform's certificate and signing key; raises Misconfigured."""
+    kinds = load_kinds()
     context = tls.client_context(desk.ca.trust, desk.layout.certificate, desk.layout.private_key)
 
-    def iso8583(settings: bytes) -> Iso8583Connector:
-        return Iso8583Connector(iso8583_settings.decode_settings(settings), context, desk.clock)
+    def build(back_end: BackEnd, settings: bytes) -> Connector:
+        if back_end.connector not in kinds:
+            raise Misconfigured(f"no connector of the kind {back_end.connector} is installed")
+        tools = ConnectorTools(
+            institution=back_end.id,
+            ssl_context=context,
+            signer=desk.keyring.identity,
+            keyid=PLATFORM_URI,
+            clock=desk.clock,
+            randomness=desk.randomness,
+            queue=queue,
+        )
+        return kinds[back_end.connector].build(settings, tools)
 
-    def rest(settings: bytes) -> RestConnector:
-        decoded = rest_settings.decode_settings(settings)
-        signer, clock, randomness = desk.keyring.identity, desk.clock, desk.randomness
-        return RestConnector(decoded, context, signer=signer, keyid=PLATFORM_URI, clock=clock, randomness=randomness)
+    return ConnectorRegistry(desk.store, desk.keyring, desk.clock, build)
 
-    return ConnectorRegistry(desk.store, desk.keyring, desk.clock, {"iso8583": iso8583, "rest": rest})
+
+@contextlib.asynccontextmanager
+async def _telling(desk: Office) -> AsyncIterator[None]:
+    """Send webhooks while the context lasts."""
+    told = desk.settings.webhooks
+    ca_file = desk.layout.root / told.ca if told.ca is not None else None
+    poster = WebhookPoster(desk.clock, allow_private=told.allow_private, ca=ca_file)
+    sender = Sender(
+        desk.store,
+        poster,
+        desk.keyring,
+        identity=desk.keyring.identity,
+        clock=desk.clock,
+        randomness=desk.randomness,
+    )
+    courier = Courier(desk.store, sender, desk.clock, desk.randomness)
+    task = asyncio.create_task(courier.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await courier.drain()
+        await poster.aclose()
 
 
 def _settle_memory() -> None:

@@ -45,12 +45,30 @@ class SmsSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     token: Secret
 
 
+class WebhookSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How webhooks are sent: `ca` is a file of more authorities whose receivers are believed, in PEM.
+
+    `allow_private` lets them go to this machine and its own network, which channels could else make the platform probe.
+    """
+
+    allow_private: bool = False
+    ca: str | None = None
+
+
+class RoutingSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who changes the routing table: with `four_eyes`, a change counts when a second operator has approved it."""
+
+    four_eyes: bool = False
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings of one platform; `policies` adds split policies to those built in."""
 
     gateway: GatewaySettings = GatewaySettings()
     smtp: SmtpSection | None = None
     sms: SmsSection | None = None
+    webhooks: WebhookSection = WebhookSection()
+    routing: RoutingSection = RoutingSection()
     policies: tuple[dict[str, Any], ...] = ()
 
 

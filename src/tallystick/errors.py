@@ -28,7 +28,10 @@
     ├── NoRoute                      no back end serves this credential
     └── DeliveryError
         ├── NotSent                  no byte of the request left: another candidate may be tried
-        └── OutcomeUnknown           the request may have been acted on: never resend
+        │   └── Unfit                     this instruction cannot go to this back end, which may be well
+        ├── OutcomeUnknown           the request may have been acted on: never a new authorisation
+        │   └── OutcomePending            the back end took the request and tells the outcome later
+        └── ReversalRefused          the back end will not undo a request: a person decides
 
 Every text given to these errors may be logged and shown: it never holds a value the payer typed.
 """
@@ -303,7 +306,7 @@ class NoRoute(TallystickError):
     """No back end in the routing table serves this credential."""
 
     code = "no_route"
-    remedy = "See tallystick route explain for the table's answer."
+    remedy = "See tallystick routes explain for the table's answer."
 
 
 class DeliveryError(TallystickError):
@@ -318,7 +321,25 @@ class NotSent(DeliveryError):
     code = "not_sent"
 
 
+class Unfit(NotSent):
+    """This instruction cannot go to this back end: it says nothing about the back end's health."""
+
+    code = "unfit"
+
+
 class OutcomeUnknown(DeliveryError):
-    """The request may have been acted on: record UNKNOWN, never send it again."""
+    """The request may have been acted on: record UNKNOWN, never send a new authorisation for it."""
 
     code = "outcome_unknown"
+
+
+class OutcomePending(OutcomeUnknown):
+    """The back end took the request and will tell its outcome later, by a notification or when it is asked."""
+
+    code = "outcome_pending"
+
+
+class ReversalRefused(DeliveryError):
+    """The back end will not undo a request: its reversal is not repeated, a person decides."""
+
+    code = "reversal_refused"

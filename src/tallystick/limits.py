@@ -27,6 +27,7 @@ OPENING_KEY_OVERLAP_MS: Final = 3_600_000  # ms it still opens after its success
 # Fields
 PAN_MIN: Final = 12  # digits
 PAN_MAX: Final = 19  # digits, ISO/IEC 7812-1
+CHIP_MAX: Final = 255  # bytes of EMV data, ISO 8583 DE55
 ACCOUNT_MAX: Final = 64  # characters
 USERNAME_MAX: Final = 64  # characters
 PASSWORD_MIN: Final = 12  # characters for a new user password (PCI DSS 8.3.6)
@@ -48,8 +49,14 @@ ISSUER_DIGITS: Final = 9  # leading digits routing may see; fewer than half of a
 
 # Delivery
 DELIVERY_TIMEOUT_S: Final = 20.0  # s to wait for a back end's answer
+RECOVERY_LIFE_MS: Final = 24 * 3_600_000  # ms an unknown outcome is inquired and reversed before a person takes over
+RECOVERY_KEY_GRACE_MS: Final = 60_000  # ms a recovery key outlives its epoch at least: intents under way are recorded
 ATTEMPTS_MAX: Final = 128  # intents of one payment: one try per candidate every few seconds of a secret's life
 PATHS_IN_FLIGHT_MAX: Final = 512  # payments carried at the same time; more are answered 503 before acceptance
+
+# Streams of events
+STREAMS_MAX: Final = 256  # streams of one process; more are answered 503
+STREAMS_EACH_MAX: Final = 32  # streams of one sender; more are answered 429
 
 # Tries
 PASSWORD_TRIES_MAX: Final = 10  # wrong passwords of one user in the window (PCI DSS 8.3.4)

@@ -3,10 +3,11 @@
 from typing import Final
 
 from tallystick import limits
-from tallystick.assembly.facts import FINAL_STATES, PaymentState
+from tallystick.assembly.facts import TOLD_STATES, PaymentState
 from tallystick.assembly.model import Payment
 from tallystick.delivery.books import Books
 from tallystick.errors import NotFound
+from tallystick.outcomes.model import counts, shown_to_senders
 from tallystick.runtime import Millis
 from tallystick.wire.part import PartStatus, WireOrder
 from tallystick.wire.payment import PaymentStatus
@@ -15,7 +16,7 @@ _ACCEPTED: Final = "accepted"
 
 
 async def part_status(books: Books, part_id: str, channel_id: str, now: Millis) -> PartStatus:
-    """Tell a part's own sender how its payment ended.
+    """Tell a part's own sender how its payment ended, or that the outcome is not known yet.
 
     Until then the answer is always `accepted`: it never tells whether another part exists. A part that is not among
     those that count (a loser, a rival, one too many) is accepted and then expired, like one under an element that
@@ -26,13 +27,14 @@ async def part_status(books: Books, part_id: str, channel_id: str, now: Millis) 
     part = await books.part(part_id)
     if part is None or part.channel_id != channel_id:
         raise NotFound("you sent no part with this id")
-    if part.rival or not part.fields:
+    if not counts(part):
         over = now >= part.received_at + limits.SECRET_LIFE_MS
         return PartStatus(part=part_id, status=PaymentState.EXPIRED if over else _ACCEPTED)
     payment = await books.payment(part.payment_id)
-    if payment is None or payment.state not in FINAL_STATES:
+    if payment is None or payment.state not in TOLD_STATES:
         return PartStatus(part=part_id, status=_ACCEPTED)
-    return PartStatus(part=part_id, status=payment.state, response_code=payment.response_code)
+    status = shown_to_senders(payment.state)
+    return PartStatus(part=part_id, status=status, response_code=payment.response_code)
 
 
 async def payment_status(books: Books, payment_id: str, owner: str) -> PaymentStatus:

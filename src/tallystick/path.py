@@ -23,10 +23,10 @@ from tallystick.assembly.model import Part, Payment, SplitPolicy
 from tallystick.channels.model import Channel
 from tallystick.crypto.binding import bind
 from tallystick.crypto.signing import Verifier
-from tallystick.delivery import deliver
+from tallystick.delivery import deliver, resolve
 from tallystick.delivery.books import Books, Store
 from tallystick.delivery.model import Instruction, Intent, IntentState
-from tallystick.delivery.ports import Connectors
+from tallystick.delivery.ports import Connector, Connectors, RecoveryKeys
 from tallystick.errors import CredentialRefused, KeyUnknown, NoRoute, NotFound, TooMany, Unavailable
 from tallystick.routing.decide import decide
 from tallystick.routing.model import BackEnd, Decision, RoutingTable
@@ -59,11 +59,24 @@ class Platform:
     keyring: Keyring
     opening_keys: OpeningKeys
     epochs: EpochKeys
+    recovery_keys: RecoveryKeys
     connectors: Connectors
     stretcher: Stretcher
     policies: Mapping[str, SplitPolicy]
     clock: Clock
     randomness: Randomness
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One candidate for one payment; `more` says that others follow."""
+
+    payment: Payment
+    order: Order
+    back_end: BackEnd
+    version: int
+    credential: Credential
+    more: bool
 
 
 class Accepted(Struct, frozen=True, kw_only=True):
@@ -154,8 +167,9 @@ def _route(
 async def _deliver_to_first(
     platform: Platform, payment: Payment, order: Order, decision: Decision, fields: Mapping[str, Secret]
 ) -> None:
-    """Try the candidates in rank order; a candidate is left for the next one only when nothing was sent to it."""
-    for back_end in decision.candidates:
+    """Try the candidates in rank order; the next one only when nothing was sent, or nothing took effect."""
+    last = len(decision.candidates) - 1
+    for rank, back_end in enumerate(decision.candidates):
         credential = await obtain(
             platform.policies[payment.policy].kind,
             fields,
@@ -166,40 +180,92 @@ async def _deliver_to_first(
             stretcher=platform.stretcher,
             clock=platform.clock,
         )
-        if await _attempt(platform, payment, order, back_end, decision.version, credential):
+        attempt = Attempt(payment, order, back_end, decision.version, credential, more=rank < last)
+        if await _attempt(platform, attempt):
             return
     if not decision.candidates:
         await _note(platform, payment, NO_BACK_END_UP)
 
 
-async def _attempt(
-    platform: Platform, payment: Payment, order: Order, back_end: BackEnd, version: int, credential: Credential
-) -> bool:
+async def _attempt(platform: Platform, attempt: Attempt) -> bool:
     """Make one attempt; True when no other candidate may be tried."""
-    key, blind_key = deliver.idempotency_key(platform.randomness), platform.keyring.key(Purpose.BLIND_INDEX)
-
-    async def intend(books: Books) -> Intent | None:
-        at = platform.clock.now()  # here, not before: the transaction may have waited past the payment's expiry
-        return await deliver.record_intent(books, payment, back_end.id, version, at=at, key=key, blind_key=blind_key)
-
-    intent = await platform.store.transact(intend)
+    payment, back_end = attempt.payment, attempt.back_end
+    connector = await _connector(platform, back_end, payment.id)
+    if connector is None:
+        await _note(platform, payment, deliver.NOT_SENT)
+        return False
+    intent = await platform.store.transact(lambda books: _intend(platform, books, attempt, connector))
     if intent is None:
         return True
-    instruction = Instruction(payment_id=payment.id, order=order, ids=intent.ids, credential=credential)
-    outcome = await _send(platform, back_end, instruction)
-    await platform.store.transact(lambda books: deliver.settle(books, intent, outcome, platform.clock.now()))
-    return outcome.state is not IntentState.NOT_SENT
+    instruction = Instruction(
+        payment_id=payment.id,
+        order=attempt.order,
+        ids=intent.ids,
+        credential=attempt.credential,
+        expires_at=payment.expires_at,
+    )
+    outcome = await deliver.send(
+        connector, instruction, until=payment.expires_at, clock=platform.clock, randomness=platform.randomness
+    )
+    case = await platform.store.transact(
+        lambda books: _settle(platform, books, intent, outcome, connector, more=attempt.more)
+    )
+    if case is not None:
+        await settle_doubt(platform, connector, case)
+    return not (outcome.state is IntentState.NOT_SENT or (outcome.elsewhere and attempt.more))
 
 
-async def _send(platform: Platform, back_end: BackEnd, instruction: Instruction) -> deliver.Outcome:
-    try:
-        connector = await platform.connectors.connector(back_end)
-    except Exception as error:  # noqa: BLE001 - whatever kept us from the connector, nothing was sent over it
-        _log.warning(
-            "payment %s finds no connector to %s: %s", instruction.payment_id, back_end.id, type(error).__name__
+async def settle_doubt(platform: Platform, connector: Connector, case: resolve.Case | None) -> None:
+    """Inquire or reverse once, and at once go on to the reversal that an inquiry leads to."""
+    while case is not None:
+        case = await resolve.pursue(
+            platform.store,
+            connector,
+            case,
+            keys=platform.recovery_keys,
+            clock=platform.clock,
+            randomness=platform.randomness,
+            blind_key=platform.keyring.key(Purpose.BLIND_INDEX),
         )
-        return deliver.Outcome(state=IntentState.NOT_SENT)
-    return await deliver.send(connector, instruction)
+
+
+async def _connector(platform: Platform, back_end: BackEnd, payment_id: str) -> Connector | None:
+    try:
+        return await platform.connectors.connector(back_end)
+    except Exception as error:  # noqa: BLE001 - whatever kept us from the connector, nothing was sent over it
+        _log.warning("payment %s finds no connector to %s: %s", payment_id, back_end.id, type(error).__name__)
+        return None
+
+
+async def _intend(platform: Platform, books: Books, attempt: Attempt, connector: Connector) -> Intent | None:
+    at = platform.clock.now()  # here, not before: the transaction may have waited past the payment's expiry
+    payment = attempt.payment
+    return await deliver.record_intent(
+        books,
+        payment,
+        attempt.back_end.id,
+        attempt.version,
+        at=at,
+        blind_key=platform.keyring.key(Purpose.BLIND_INDEX),
+        account=deliver.seal_account(connector, attempt.credential, payment.id, platform.recovery_keys, at),
+    )
+
+
+async def _settle(
+    platform: Platform,
+    books: Books,
+    intent: Intent,
+    outcome: deliver.Outcome,
+    connector: Connector,
+    *,
+    more: bool,
+) -> resolve.Case | None:
+    """Record the outcome; an unknown one together with the inquiry or reversal that will settle it."""
+    at = platform.clock.now()
+    if not await deliver.settle(books, intent, outcome, at, more=more) or outcome.state is not IntentState.UNKNOWN:
+        return None
+    blind_key = platform.keyring.key(Purpose.BLIND_INDEX)
+    return await resolve.plan(books, intent.payment_id, connector.recovery, at=at, blind_key=blind_key)
 
 
 async def _end(platform: Platform, payment: Payment, state: PaymentState, reason: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tallystick import limits
 from tallystick.assembly.facts import FINAL_STATES, PaymentState
-from tallystick.cli.demo import payments, refusals
+from tallystick.cli.demo import doubts, payments, refusals
 
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src" / "tallystick"
@@ -84,7 +84,7 @@ def test_decisions_are_numbered_without_a_gap_and_say_what_was_decided() -> None
 
 
 def test_the_table_in_the_readme_shows_scenarios_of_the_demo_with_the_outcomes_expected_of_them() -> None:
-    scenarios = {each.name: each for each in (*payments.SCENARIOS, *refusals.SCENARIOS)}
+    scenarios = {each.name: each for each in (*payments.SCENARIOS, *refusals.SCENARIOS, *doubts.SCENARIOS)}
     shown = [[cell.strip() for cell in line.split("│")[2:5]] for line in README.splitlines() if line.startswith("│")]
     assert len(shown) > 5
     expected = [
@@ -92,6 +92,14 @@ def test_the_table_in_the_readme_shows_scenarios_of_the_demo_with_the_outcomes_e
     ]
     assert expected == shown
     assert f"{len(scenarios)} stories" in README
+
+
+def test_the_second_table_in_the_readme_shows_what_becomes_of_payments_in_doubt() -> None:
+    ends = {mode.name: [mode.ends.get(name, "-") for name in doubts.NAMES] for mode in doubts.MODES}
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in README.splitlines()]
+    shown = [row for row in rows if row and row[0] in ends]
+    assert len(shown) > 5
+    assert [[row[0], *ends[row[0]]] for row in shown] == shown
 
 
 def test_the_readme_is_short_and_says_what_must_be_said() -> None:

@@ -17,13 +17,20 @@ SETTINGS: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())[
 
 IMPORTERS = {
     "cryptography": ("crypto/",),
-    "joserfc": ("crypto/jose.py",),
+    "joserfc": ("crypto/jose.py", "crypto/mle.py"),
     "sqlite3": ("adapters/store/",),
     "iso8583": ("iso8583/message.py",),
     "phonenumbers": ("assembly/element.py",),
     "httpx2": ("adapters/", "sdk/client.py", "cli/demo/world.py"),
-    "starlette": ("service/", "testing/sandbox/rest.py"),
-    "uvicorn": ("service/server.py", "testing/sandbox/rest.py"),
+    "starlette": (
+        "service/",
+        "testing/sandbox/account.py",
+        "testing/sandbox/http_failures.py",
+        "testing/sandbox/http_server.py",
+        "testing/sandbox/rest.py",
+        "testing/sandbox/visa.py",
+    ),
+    "uvicorn": ("service/server.py", "testing/sandbox/http_server.py"),
     "uvloop": ("cli/serve.py", "testing/sandbox/unionpay.py"),
     "httptools": (),  # uvicorn's
     "aiosmtplib": ("adapters/notify/smtp.py",),

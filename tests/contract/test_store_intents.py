@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from store_samples import AnyStore, at, intent, payment
 
-from tallystick.delivery.model import IntentState, MessageIds
+from tallystick.delivery.model import IntentKind, IntentState, MessageIds
 from tallystick.errors import AlreadyExists, StoreFailed, TooMany
 
 STAN_MAX = 999_999
@@ -34,7 +34,7 @@ async def test_trace_numbers_drawn_at_once_all_differ(store: AnyStore) -> None:
 async def test_after_999999_trace_numbers_the_day_is_refused_and_the_next_one_is_not(
     store: AnyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("tallystick.adapters.store.sqlite_intents", "tallystick.testing.memory_books"):
+    for module in ("tallystick.adapters.store.sqlite_intents", "tallystick.testing.memory_intents"):
         assert __import__(module, fromlist=["STAN_MAX"]).STAN_MAX == STAN_MAX
         monkeypatch.setattr(f"{module}.STAN_MAX", 3)
     for _ in range(3):
@@ -93,12 +93,91 @@ async def test_of_fifty_that_settle_at_once_exactly_one_wins(store: AnyStore) ->
     assert outcomes.count(True) == 1
 
 
-async def test_unsettled_intents_are_listed_oldest_first(store: AnyStore) -> None:
+async def test_authorisations_without_an_outcome_are_listed_oldest_first(store: AnyStore) -> None:
     for payment_id in ("pay_1", "pay_2"):
         await store.transact(lambda books, payment_id=payment_id: books.add_payment(payment(payment_id)))
     await add(store, intent("pay_2", 1), intent("pay_1", 1), intent("pay_1", 2))
+    await add(store, intent("pay_1", 3, kind=IntentKind.REVERSAL, of=2, due_at=at(0)))
     await settle(store, IntentState.NOT_SENT, 2_500)
 
+    authorisation = IntentKind.AUTHORISATION
     expected = [intent("pay_2", 1), intent("pay_1", 2)]
-    assert expected == await store.transact(lambda books: books.sending_intents(10))
-    assert expected[:1] == await store.transact(lambda books: books.sending_intents(1))
+    assert expected == await store.transact(lambda books: books.sending_intents(authorisation, 10))
+    assert expected[:1] == await store.transact(lambda books: books.sending_intents(authorisation, 1))
+
+
+async def test_an_intent_moves_only_from_the_state_that_is_expected(store: AnyStore) -> None:
+    await store.transact(lambda books: books.add_payment(payment()))
+    await add(store, intent())
+
+    async def move(expected: IntentState, state: IntentState) -> bool:
+        return await store.transact(
+            lambda books: books.settle_intent("pay_1", 1, state=state, code="00", at=at(9), expected=expected)
+        )
+
+    assert [False, True, False, True, False] == [
+        await move(IntentState.UNKNOWN, IntentState.APPROVED),
+        await move(IntentState.SENDING, IntentState.UNKNOWN),
+        await move(IntentState.SENDING, IntentState.APPROVED),
+        await move(IntentState.UNKNOWN, IntentState.REVERSED),
+        await move(IntentState.UNKNOWN, IntentState.APPROVED),
+    ]
+
+
+async def test_an_account_stays_sealed_while_the_outcome_is_open_and_no_longer(store: AnyStore) -> None:
+    await store.transact(lambda books: books.add_payment(payment()))
+    await add(store, intent(epoch="ep_1", account=b"sealed"), intent(n=2, epoch="ep_2", account=b"too"))
+    await settle(store, IntentState.UNKNOWN, 1)
+    assert frozenset({"ep_1", "ep_2"}) == await store.transact(lambda books: books.accounts_kept())
+    await settle(store, IntentState.DECLINED, 2, "51", n=2)
+    assert frozenset({"ep_1"}) == await store.transact(lambda books: books.accounts_kept())
+    await store.transact(
+        lambda books: books.settle_intent(
+            "pay_1", 1, state=IntentState.REVERSED, code=None, at=at(3), expected=IntentState.UNKNOWN
+        )
+    )
+    assert frozenset() == await store.transact(lambda books: books.accounts_kept())
+    assert [None, None] == [i.account for i in await store.transact(lambda books: books.intents("pay_1"))]
+
+
+async def test_inquiries_and_reversals_are_listed_when_they_are_due(store: AnyStore) -> None:
+    await store.transact(lambda books: books.add_payment(payment()))
+    later = intent(n=2, kind=IntentKind.INQUIRY, of=1, due_at=at(20))
+    sooner = intent(n=3, kind=IntentKind.REVERSAL, of=1, due_at=at(10))
+    await add(store, intent(), later, sooner)
+
+    for now, expected in ((9, []), (10, [sooner]), (20, [sooner, later])):
+        assert expected == await store.transact(lambda books, now=now: books.due_intents(at(now), 10))
+    await settle(store, IntentState.DONE, 21, n=3)
+    assert [later] == await store.transact(lambda books: books.due_intents(at(20), 10))
+
+
+async def test_of_fifty_that_want_to_send_an_inquiry_exactly_one_wins(store: AnyStore) -> None:
+    await store.transact(lambda books: books.add_payment(payment()))
+    await add(store, intent(), intent(n=2, kind=IntentKind.INQUIRY, of=1, due_at=at(0)))
+
+    async def take(n: int) -> bool:
+        return await store.transact(lambda books: books.schedule_intent("pay_1", n, tried=0, tries=1, due_at=at(30)))
+
+    assert 1 == (await asyncio.gather(*(take(2) for _ in range(50)))).count(True)
+    (_, taken) = await store.transact(lambda books: books.intents("pay_1"))
+    assert (1, at(30)) == (taken.tries, taken.due_at)
+
+
+async def test_an_authorisation_is_never_scheduled_again(store: AnyStore) -> None:
+    await store.transact(lambda books: books.add_payment(payment()))
+    await add(store, intent())
+    assert False is await store.transact(
+        lambda books: books.schedule_intent("pay_1", 1, tried=0, tries=1, due_at=at(30))
+    )
+
+
+async def test_a_drain_waits_for_what_is_under_way_or_in_doubt(store: AnyStore) -> None:
+    await store.transact(lambda books: books.add_payment(payment()))
+    await add(store, intent(), intent(n=2), intent(n=3), intent(n=4, back_end="other"))
+    await settle(store, IntentState.UNKNOWN, 1)
+    await settle(store, IntentState.APPROVED, 1, "00", n=2)
+    back_end = intent().back_end
+    assert [2, 1, 0] == [
+        await store.transact(lambda books, of=of: books.unsettled_intents(of)) for of in (back_end, "other", "none")
+    ]

@@ -1,14 +1,10 @@
-"""What every store promises about channels, replay, routes and connector settings."""
-
-from collections.abc import Awaitable, Callable
+"""What every store promises about channels, replay and connector settings."""
 
 import pytest
-from store_samples import AnyStore, at, back_end, channel
+from store_samples import AnyStore, at, channel
 
 from tallystick.channels.model import ChannelKind, ChannelState
-from tallystick.delivery.books import Books
 from tallystick.errors import AlreadyExists, NotFound, Replayed
-from tallystick.routing.model import IssuerRule, NumberPolicy, RoutingTable, Status
 from tallystick.security.model import StoredAnswer
 
 
@@ -94,41 +90,6 @@ async def test_a_purge_takes_nonces_and_answers_whose_time_is_over_up_to_its_lim
     await store.transact(lambda books: books.remember_nonce("ch", "2", at(9_000)))
     with pytest.raises(Replayed):
         await store.transact(lambda books: books.remember_nonce("ch", "3", at(9_000)))
-
-
-async def test_an_empty_routing_table_has_version_zero(store: AnyStore) -> None:
-    expected = RoutingTable(version=0, back_ends=(), issuer_rules=())
-    assert expected == await store.transact(lambda books: books.routing_table())
-
-
-async def test_every_change_gives_the_routing_table_its_next_version_and_is_read_at_once(store: AnyStore) -> None:
-    one = back_end("11111111", issuer=True, numbers=NumberPolicy.PLATFORM, renew_at="03:30", zone="Asia/Shanghai")
-    two = back_end("22222222", status=Status.DRAINING, priority=5, currencies=frozenset({"CNY", "EUR"}))
-    changed = back_end("11111111", status=Status.DOWN)
-    rules = (IssuerRule(prefix="62", schemes=("unionpay",)), IssuerRule(prefix="4", schemes=("visa", "unionpay")))
-    changes: list[Callable[[Books], Awaitable[int]]] = [
-        lambda books: books.put_back_end(two),
-        lambda books: books.put_back_end(one),
-        lambda books: books.put_issuer_rules(rules),
-        lambda books: books.put_back_end(changed),
-    ]
-    expected = [((two,), ()), ((one, two), ()), ((one, two), rules), ((changed, two), rules)]
-    for version, (change, (back_ends, issuer_rules)) in enumerate(zip(changes, expected, strict=True), start=1):
-        assert await store.transact(change) == version
-        table = RoutingTable(version=version, back_ends=back_ends, issuer_rules=issuer_rules)
-        for _ in range(2):
-            assert await store.transact(lambda books: books.routing_table()) == table
-
-
-async def test_two_back_ends_never_have_one_name_and_a_refused_one_changes_no_version(store: AnyStore) -> None:
-    await store.transact(lambda books: books.put_back_end(back_end("11111111", name="Bank")))
-    await store.transact(lambda books: books.put_back_end(back_end("22222222", name="Other")))
-
-    for taker in (back_end("33333333", name="Bank"), back_end("22222222", name="Bank")):
-        with pytest.raises(AlreadyExists):
-            await store.transact(lambda books, taker=taker: books.put_back_end(taker))
-    table = await store.transact(lambda books: books.routing_table())
-    assert (2, ["Bank", "Other"]) == (table.version, [row.name for row in table.back_ends])
 
 
 async def test_connector_settings_are_stored_and_replaced(store: AnyStore) -> None:

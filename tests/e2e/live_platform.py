@@ -27,15 +27,17 @@ from tallystick.routing.model import BackEnd
 from tallystick.sdk.client import TallystickClient
 from tallystick.sdk.settings import Profile, ProfileFile, load_profile
 from tallystick.secret import Secret
-from tallystick.testing.sandbox.unionpay import SandboxConfig, UnionPaySandbox
-from tallystick.testing.sandbox.unionpay_issuer import Card
+from tallystick.testing.sandbox import record
+from tallystick.testing.sandbox.record import Entry
+from tallystick.testing.sandbox.unionpay import UnionPaySandbox
+from tallystick.testing.sandbox.unionpay_config import Card, SandboxConfig
 from tallystick.wire.part import PartContent, PhoneElement, WireOrder
 
 CARD, EXPIRY, PIN = "6250947000000014", "3012", "135790"
 CHANNELS = {"pc": "pan expiry order", "phone": "pin_block"}
 SETTINGS = '[gateway]\nhost = "127.0.0.1"\nport = 0\n'
 LATER = "https://localhost:1"  # the address in a profile, until the platform has a port
-SETTLE_TIMEOUT_S = 20.0
+SETTLE_TIMEOUT_S = 60.0  # longer than the lease of a reversal that a kill cut off
 SLOW = 9_902  # the last digits of an amount whose answer comes late
 
 PHONES: Iterator[str] = (f"+86139001{number:05d}" for number in range(10_000, 99_999))
@@ -96,7 +98,7 @@ class Live:
         deadline = time.monotonic() + SETTLE_TIMEOUT_S
         while time.monotonic() < deadline:
             status = await self.client(channel).part_status(part)
-            if status.status != "accepted":
+            if status.status not in {"accepted", "unknown"}:
                 return status.status
             await asyncio.sleep(0.05)
         return "no final state"
@@ -117,8 +119,15 @@ class Live:
             await asyncio.sleep(0.2)
 
     def asked(self, amount: int) -> list[bool]:
-        """Return, for each request the bank recorded for an amount, whether it was effective."""
-        return [bool(entry["effective"]) for entry in self.sandbox.record.entries if entry.get("amount") == amount]
+        """Return, for each authorisation the bank was asked for of an amount, whether it was effective."""
+        return [bool(entry["effective"]) for entry in self._recorded(amount) if entry["kind"] == "0200"]
+
+    def effective(self, amount: int) -> int:
+        """Count the authorisations of an amount that the bank holds for effective: those reversed no longer count."""
+        return record.effective(self._recorded(amount))
+
+    def _recorded(self, amount: int) -> list[Entry]:
+        return [entry for entry in self.sandbox.record.entries if entry.get("amount") == amount]
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -38,6 +38,8 @@ SECRETS = {
     "password": world.PASSWORD,
     "wrong password": "not-the-password",
     "account": back_ends.ACCOUNT,
+    "REST account": back_ends.REST_ACCOUNT,
+    "fetched account": back_ends.PULL_ACCOUNT,
     "account secret": back_ends.ACCOUNT_SECRET,
     "phone number": "138001100",  # how every one of the demo begins, after +86
 }
@@ -67,7 +69,7 @@ def written(run: DemoRun) -> list[Path]:
     """List every file of the demo but the sandboxes' own books, and the copies of the database made while it ran."""
     files = [path for path in run.folder.rglob("*") if path.is_file()]
     own = [path for path in files if path.name == OWN_CARDS and path.parent.parent == run.folder / "back-ends"]
-    assert 4 == len(own)
+    assert 6 == len(own)
     return [path for path in files if path not in own] + run.copies
 
 
@@ -131,11 +133,11 @@ def key_files(data: Path) -> dict[str, bytes]:
     for path in sorted(path for path in data.rglob("*") if path.is_file() and not path.name.startswith("store.db")):
         content = path.read_bytes()
         for start in range(max(len(content) - KEY_BYTES, 0) + 1):
-            keys[f"{path.name} at {start}"] = content[start : start + KEY_BYTES]
+            keys[f"{path.relative_to(data)} at {start}"] = content[start : start + KEY_BYTES]
         with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
             for name, value in msgspec.json.decode(content, type=dict[str, object]).items():
                 with contextlib.suppress(ValueError):
-                    keys[f"{path.name}: {name}"] = b64decode(str(value))
+                    keys[f"{path.relative_to(data)}: {name}"] = b64decode(str(value))
     return {name: key for name, key in keys.items() if len(key) == KEY_BYTES}
 
 
@@ -188,7 +190,7 @@ def later(demo_run: DemoRun, tmp_path: Path) -> Path:
 
 def test_no_key_that_remains_after_the_parts_time_opens_a_part_out_of_any_copy(demo_run: DemoRun, later: Path) -> None:
     keys = key_files(later)
-    assert {"vault.key: key", "at-rest.key: key", "blind-index.key: key"} <= keys.keys()
+    assert {"keys/vault.key: key", "keys/at-rest.key: key", "keys/blind-index.key: key"} <= keys.keys()
     assert len(demo_run.sealed) > 5
     assert [] == [name for part, (_, sealed) in demo_run.sealed.items() for name in opened(keys, part, sealed)]
 
@@ -197,7 +199,7 @@ def test_a_part_that_still_waits_opens_with_its_own_epochs_key_alone(demo_run: D
     """Show that the test above would find a key: before its time is over, the right one is there."""
     keys = key_files(demo_run.data)
     part, epoch, sealed = rows(demo_run.data / "store.db", SEALED)[0]
-    assert [f"{epoch} at 0"] == opened(keys, part, sealed)  # type: ignore[arg-type]
+    assert [f"epochs/{epoch} at 0"] == opened(keys, part, sealed)  # type: ignore[arg-type]
 
 
 # The scanner finds what is planted

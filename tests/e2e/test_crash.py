@@ -10,7 +10,7 @@ import pytest
 from live_platform import SLOW, Live, a_payment, live_platform, until
 
 from tallystick.assembly.facts import PaymentState
-from tallystick.delivery.model import IntentState
+from tallystick.delivery.model import IntentKind, IntentState
 from tallystick.sdk.errors import PlatformUnreachable
 from tallystick.wire.part import PartContent
 
@@ -38,12 +38,11 @@ async def judge(live: Live, acknowledged: list[int]) -> Counter[str]:
         asked = live.asked(amount)
         states[payment.state] += 1
         assert len(asked) <= 1, "the bank was asked twice"
-        if payment.state is PaymentState.APPROVED:
-            assert [True] == asked
-        else:
-            assert payment.state is PaymentState.UNKNOWN
+        assert payment.state in {PaymentState.APPROVED, PaymentState.REVERSED}
+        assert (1 if payment.state is PaymentState.APPROVED else 0) == live.effective(amount)
         assert IntentState.SENDING not in {intent.state for intent in intents}
-        assert IntentState(payment.state) == intents[-1].state
+        (authorised,) = (intent.state for intent in intents if intent.kind is IntentKind.AUTHORISATION)
+        assert IntentState(payment.state) == authorised
     return states
 
 
@@ -58,16 +57,17 @@ async def test_a_part_acknowledged_before_a_crash_joins_the_one_after_it_and_pay
     assert [True] == live.asked(10_000)
 
 
-async def test_a_payment_that_was_at_the_bank_is_unknown_after_a_crash_and_is_never_sent_again(live: Live) -> None:
+async def test_a_payment_that_was_at_the_bank_is_reversed_after_a_crash_and_is_never_sent_again(live: Live) -> None:
     amount = 10_000 + SLOW
     part = await live.pay(amount)
     await until(lambda: bool(live.asked(amount)))
     await live.kill()
     await live.start()
-    assert "unknown" == await live.outcome(part)
+    assert "reversed" == await live.outcome(part)
     await asyncio.sleep(2 * DELAY_S)
     assert [True] == live.asked(amount)
-    assert Counter(unknown=1) == await judge(live, [amount])
+    assert 0 == live.effective(amount)
+    assert Counter(reversed=1) == await judge(live, [amount])
 
 
 async def test_every_acknowledged_payment_ends_once_through_eight_crashes(live: Live) -> None:
@@ -82,7 +82,7 @@ async def test_every_acknowledged_payment_ends_once_through_eight_crashes(live: 
         await live.kill()
         await live.start()
     states = await judge(live, amounts)
-    assert {"approved", "unknown"} == states.keys(), "the kills were all at the same moment"
+    assert {"approved", "reversed"} == states.keys(), "the kills were all at the same moment"
     outcomes = Counter(await asyncio.gather(*(live.outcome(part) for part in parts)))
     assert states == outcomes
 

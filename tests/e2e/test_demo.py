@@ -73,7 +73,8 @@ def test_the_demo_ends_with_exit_code_0_and_one_document_on_one_line(demo_run: D
 def test_every_scenario_ends_as_expected(demo_run: DemoRun) -> None:
     scenarios = document(demo_run).scenarios
     assert [each.expected for each in scenarios] == [each.outcome for each in scenarios]
-    assert [each.name for each in command.SCENARIOS] == [each.name for each in scenarios]
+    waves = [each for wave in command.WAVES for each in wave]
+    assert [each.name for each in (*command.SCENARIOS, *waves)] == [each.name for each in scenarios]
     assert all(each.ms > 0 for each in scenarios)
 
 
@@ -123,6 +124,7 @@ def demo_of_one(back_end: SandboxBackEnd, monkeypatch: pytest.MonkeyPatch) -> Ca
     def run(scenario: Scenario) -> tuple[int, Any]:
         monkeypatch.setattr(command, "world", world)
         monkeypatch.setattr(command, "SCENARIOS", (scenario,))
+        monkeypatch.setattr(command, "WAVES", ())
         result = CliRunner().invoke(cli, ["demo", "--once", "--json"])
         return result.exit_code, json.loads(result.stdout)["scenarios"][0]["outcome"]
 

@@ -265,16 +265,16 @@ async def test_a_channel_added_by_another_process_pays_at_once(live: Live) -> No
 
 
 async def test_changed_issuer_rules_decide_the_next_payment(live: Live) -> None:
-    rules = await operator(live, "route", "rules")
+    rules = await operator(live, "routes", "rules")
     before, without = live.home / "rules.json", live.home / "fewer.json"
     before.write_text(json.dumps(rules))
     without.write_text(json.dumps([rule for rule in rules if "unionpay" not in rule["schemes"]]))
-    await operator(live, "route", "import-rules", str(without))
+    await operator(live, "routes", "import", str(without))
     amount = next(AMOUNTS)
     assert "refused" == await live.outcome(await live.pay(amount))
     ((payment, intents),) = (await live.payments())[amount]
     assert ("no_route", [], []) == (payment.reason, intents, live.asked(amount))
-    await operator(live, "route", "import-rules", str(before))
+    await operator(live, "routes", "import", str(before))
     assert await paid(live)
 
 

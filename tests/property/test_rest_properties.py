@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from tallystick import limits
-from tallystick.adapters.connectors.rest import judge
+from tallystick.adapters.connectors.rest_answers import judge, prove
 from tallystick.crypto.binding import bind
 from tallystick.crypto.httpsig import sign_request, sign_response
 from tallystick.crypto.jose import JweKey, seal_jwe
@@ -49,7 +49,15 @@ credentials = st.one_of(
         pin_block=st.none() | texts.map(Secret),
     ),
 )
-KINDS: list[type[Struct]] = [wire.AuthorisationRequest, wire.AuthorisationResponse, wire.HealthResponse]
+KINDS: list[type[Struct]] = [
+    wire.AuthorisationRequest,
+    wire.AuthorisationResponse,
+    wire.HealthResponse,
+    wire.OutcomeNotice,
+    wire.RequestStatus,
+    wire.ReversalRequest,
+    wire.ReversalResponse,
+]
 
 
 def request(key: str, amount: int, nonce: str) -> tuple[dict[str, str], bytes]:
@@ -124,9 +132,19 @@ def test_arbitrary_bytes_are_malformed_and_nothing_else(body: bytes) -> None:
         wire.decode_credential(body)
 
 
+def judged(
+    status: int = 200,
+    headers: dict[str, str] = HEADERS,
+    body: bytes = BODY,
+    nonce: str = NONCE,
+    payment_key: str = PAYMENT_KEY,
+) -> Answer:
+    return judge(prove(KEY.public(), status, headers, body, nonce), payment_key)
+
+
 def test_the_untouched_answer_is_a_decision() -> None:
     expected = Answer(verdict=Verdict.APPROVED, code="00", approval="000001")
-    assert expected == judge(KEY.public(), 200, HEADERS, BODY, NONCE, PAYMENT_KEY)
+    assert expected == judged()
 
 
 @given(position=st.integers(0, len(BODY) - 1), byte=st.integers(0, 255))
@@ -134,7 +152,7 @@ def test_an_answer_with_any_byte_changed_is_no_decision(position: int, byte: int
     altered = BODY[:position] + bytes([byte]) + BODY[position + 1 :]
     if altered != BODY:
         with pytest.raises(OutcomeUnknown):
-            judge(KEY.public(), 200, HEADERS, altered, NONCE, PAYMENT_KEY)
+            judged(body=altered)
 
 
 def without_spare_bits(signature: str) -> str:
@@ -152,22 +170,22 @@ def test_an_answer_with_any_character_of_its_signature_headers_changed_is_no_dec
         return
     if altered.strip(" \t") != value:
         with pytest.raises(OutcomeUnknown):
-            judge(KEY.public(), 200, {**HEADERS, name: altered}, BODY, NONCE, PAYMENT_KEY)
+            judged(headers={**HEADERS, name: altered})
 
 
 @given(status=st.integers(100, 599))
 def test_only_200_approves(status: int) -> None:
     headers = sign_response(KEY, keyid="bank-1", status=status, body=BODY, created=1_700_000_000, nonce=NONCE)
     if status == 200:
-        assert Verdict.APPROVED is judge(KEY.public(), status, headers, BODY, NONCE, PAYMENT_KEY).verdict
+        assert Verdict.APPROVED is judged(status=status, headers=headers).verdict
     else:
         with pytest.raises(OutcomeUnknown):
-            judge(KEY.public(), status, headers, BODY, NONCE, PAYMENT_KEY)
+            judged(status=status, headers=headers)
 
 
 @given(nonce=st.text("abc", min_size=16, max_size=22), payment_key=payment_keys)
 def test_an_answer_to_another_request_is_no_decision(nonce: str, payment_key: str) -> None:
-    for other in ((nonce, PAYMENT_KEY), (NONCE, payment_key)):
-        if other != (NONCE, PAYMENT_KEY):
+    for other, key in ((nonce, PAYMENT_KEY), (NONCE, payment_key)):
+        if (other, key) != (NONCE, PAYMENT_KEY):
             with pytest.raises(OutcomeUnknown):
-                judge(KEY.public(), 200, HEADERS, BODY, *other)
+                judged(nonce=other, payment_key=key)

@@ -1,7 +1,7 @@
 """Bounds that lean on each other."""
 
 from tallystick import limits
-from tallystick.routing.institutions import STARTING_RULES
+from tallystick.routing.issuer_file import shipped_rules
 from tallystick.sdk.shares import SHARE_STEP
 from tallystick.service.background import STOP_GRACE_S
 from tallystick.sweep import RETRY_AFTER_MS, TICK_S
@@ -29,7 +29,7 @@ def test_shares_of_the_largest_step_fit_into_a_part() -> None:
 
 def test_routing_sees_less_than_half_of_any_longer_card_number_and_every_starting_rule_fits() -> None:
     assert 2 * limits.ISSUER_DIGITS < limits.PAN_MAX
-    assert all(len(rule.prefix) <= limits.ISSUER_DIGITS for rule in STARTING_RULES)
+    assert all(len(rule.high) <= limits.ISSUER_DIGITS for rule in shipped_rules())
 
 
 def test_a_whole_credential_fits_among_the_candidates() -> None:

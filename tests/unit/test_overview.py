@@ -5,7 +5,7 @@ import pytest
 from msgspec.structs import asdict, replace
 
 from tallystick import limits
-from tallystick.assembly.facts import FINAL_STATES, ElementKind, Fate, Order, PaymentState
+from tallystick.assembly.facts import TOLD_STATES, ElementKind, Fate, Order, PaymentState
 from tallystick.assembly.model import Element, Part, Payment
 from tallystick.errors import NotFound
 from tallystick.overview import describe, part_status, payment_status
@@ -46,10 +46,13 @@ async def stored(payment: Payment = PAYMENT, part: Part = PART) -> MemoryStore:
 
 
 @pytest.mark.parametrize("state", list(PaymentState))
-async def test_a_part_is_accepted_until_its_payment_is_final(state: PaymentState) -> None:
+async def test_a_part_is_accepted_until_its_payment_is_told_and_an_inquiry_is_shown_as_unknown(
+    state: PaymentState,
+) -> None:
     store = await stored(replace(PAYMENT, state=state))
     status = await store.transact(lambda books: part_status(books, "part_1", "pc", Millis(1)))
-    expected = state.value if state in FINAL_STATES else "accepted"
+    shown = "unknown" if state is PaymentState.INQUIRY else state.value
+    expected = shown if state in TOLD_STATES else "accepted"
     assert expected == status.status
 
 

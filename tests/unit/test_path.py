@@ -1,6 +1,7 @@
 """The path as a whole, in memory: what is accepted, what joins, what is sent, and what never is."""
 
 import asyncio
+import dataclasses
 from typing import Any
 
 import msgspec
@@ -9,7 +10,8 @@ import pytest
 from tallystick import limits
 from tallystick.assembly.facts import Fate, PaymentState
 from tallystick.assembly.model import Payment
-from tallystick.delivery.model import Instruction, IntentState
+from tallystick.delivery.model import Answer, Instruction, IntentState, Verdict
+from tallystick.doubts import recover
 from tallystick.errors import (
     EnvelopeUnopenable,
     IdempotencyMismatch,
@@ -25,7 +27,7 @@ from tallystick.path import Platform, carry
 from tallystick.routing.model import NumberPolicy, Status
 from tallystick.runtime import Millis
 from tallystick.secret import Secret
-from tallystick.sweep import expire, recover, retry_deliverable
+from tallystick.sweep import expire, retry_deliverable
 from tallystick.testing.connector import APPROVED, DECLINED, HANG, ScriptedConnector
 from tallystick.testing.messages import arrival_of, give, send_part
 from tallystick.testing.platform import BROWSER_KEY, HPKE_KEY, JWE_KEY, MemoryPlatform, bank, memory_platform
@@ -284,18 +286,7 @@ async def test_a_connector_that_cannot_be_built_has_sent_nothing(world: MemoryPl
 
 
 def with_connectors(world: MemoryPlatform, connectors: Any) -> Platform:
-    platform = world.platform
-    return Platform(
-        store=platform.store,
-        keyring=platform.keyring,
-        opening_keys=platform.opening_keys,
-        epochs=platform.epochs,
-        connectors=connectors,
-        stretcher=platform.stretcher,
-        policies=platform.policies,
-        clock=platform.clock,
-        randomness=platform.randomness,
-    )
+    return dataclasses.replace(world.platform, connectors=connectors)
 
 
 @pytest.mark.parametrize(
@@ -317,8 +308,29 @@ async def test_whatever_is_no_answer_is_unknown_and_never_sent_again(world: Memo
         await later(world)
         await carry(world.platform, payment_id)
     assert (1, 0) == (len(connector.instructions), len(spare.instructions))
-    assert (PaymentState.UNKNOWN, None) == await state_of(world, payment_id)
-    assert [IntentState.UNKNOWN] == await intents_of(world, payment_id)
+    assert (PaymentState.MANUAL, "back_end_cannot_tell") == await state_of(world, payment_id)
+    assert [IntentState.MANUAL] == await intents_of(world, payment_id)
+    assert 0 == await sealed_left(world, payment_id)
+
+
+async def test_a_back_end_that_says_it_did_nothing_leaves_the_payment_to_the_next_one(world: MemoryPlatform) -> None:
+    away = ScriptedConnector(Answer(verdict=Verdict.DECLINED, code="91", elsewhere=True))
+    await world.back_end(bank("10000001", priority=1), away)
+    spare = await world.back_end(bank("10000002", priority=2))
+    payment_id = await join(world)
+    await carry(world.platform, payment_id)
+    assert (1, 1) == (len(away.instructions), len(spare.instructions))
+    assert [IntentState.DECLINED, IntentState.APPROVED] == await intents_of(world, payment_id)
+    assert (PaymentState.APPROVED, None) == await state_of(world, payment_id)
+
+
+async def test_the_last_candidates_word_counts_when_all_of_them_are_away(world: MemoryPlatform) -> None:
+    for number, code in (("10000001", "91"), ("10000002", "92")):
+        away = ScriptedConnector(Answer(verdict=Verdict.DECLINED, code=code, elsewhere=True))
+        await world.back_end(bank(number), away)
+    payment_id = await join(world)
+    await carry(world.platform, payment_id)
+    assert PaymentState.DECLINED is (await state_of(world, payment_id))[0]
     assert 0 == await sealed_left(world, payment_id)
 
 

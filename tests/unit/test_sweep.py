@@ -7,18 +7,15 @@ import pytest
 
 from tallystick import limits
 from tallystick.assembly.facts import PaymentState
-from tallystick.errors import NotSent, StoreFailed, Unavailable
+from tallystick.doubts import recover
+from tallystick.errors import StoreFailed, Unavailable
 from tallystick.path import carry
-from tallystick.routing.model import Status
 from tallystick.sweep import (
-    ECHO_FAILURES_MAX,
-    HEALTH_EVERY,
     KEYS_EVERY,
     RETRY_AFTER_MS,
     Sweep,
     expire,
     purge,
-    recover,
     retry_deliverable,
 )
 from tallystick.testing.connector import HANG, ScriptedConnector
@@ -57,11 +54,6 @@ async def state(world: MemoryPlatform, payment_id: str) -> PaymentState:
     payment = await world.store.transact(lambda books: books.payment(payment_id))
     assert payment is not None
     return payment.state
-
-
-async def status(world: MemoryPlatform) -> Status:
-    (back_end,) = (await world.store.transact(lambda books: books.routing_table())).back_ends
-    return back_end.status
 
 
 async def test_only_what_is_over_expires_and_its_content_goes(world: MemoryPlatform) -> None:
@@ -139,26 +131,6 @@ async def test_recovery_makes_every_lost_intent_unknown_and_is_safe_to_repeat(wo
     await asyncio.gather(*tasks, return_exceptions=True)
     assert (3, 0) == (await recover(world.platform), await recover(world.platform))
     assert [PaymentState.UNKNOWN] * 3 == [await state(world, payment_id) for payment_id in lost]
-
-
-async def test_a_back_end_goes_down_after_failing_echoes_and_comes_back_with_an_answer(world: MemoryPlatform) -> None:
-    connector = await world.back_end(bank())
-    sweep = Sweep(world.platform, {})
-    connector.echo_error = NotSent("no connection")
-    for n in range(ECHO_FAILURES_MAX):
-        assert Status.ACTIVE is await status(world)
-        await sweep.round(n * HEALTH_EVERY)
-    assert Status.DOWN is await status(world)
-    connector.echo_error = None
-    await sweep.round(0)
-    assert Status.ACTIVE is await status(world)
-
-
-@pytest.mark.parametrize("word", [Status.DRAINING, Status.SUSPENDED])
-async def test_the_operators_word_on_a_back_end_stays(world: MemoryPlatform, word: Status) -> None:
-    connector = await world.back_end(bank(status=word))
-    await Sweep(world.platform, {}).round(0)
-    assert (word, 0) == (await status(world), connector.echoes)
 
 
 async def test_echoes_and_keys_are_not_looked_at_in_every_round(world: MemoryPlatform) -> None:

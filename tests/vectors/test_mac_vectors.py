@@ -1,4 +1,4 @@
-"""AES-CMAC (RFC 4493) and X9.19 (ISO/IEC 9797-1 algorithm 3) vectors; each names its source in data/mac.json."""
+"""AES-CMAC (RFC 4493), X9.19 (ISO/IEC 9797-1 algorithm 3) and UnionPay terminal MACs; sources in data/mac.json."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tallystick.crypto import mac
+from tallystick.errors import Misconfigured
 
 VECTORS = json.loads((Path(__file__).parent / "data" / "mac.json").read_text())
 RETAIL = [case for case in VECTORS["iso9797_alg3_retail"] if case["padding"] == 1]
@@ -31,3 +32,16 @@ def test_the_retail_mac_is_as_published(case: dict[str, str]) -> None:
 
 def test_three_published_retail_macs_use_padding_method_1() -> None:
     assert 3 == len(RETAIL)
+
+
+def test_the_terminal_mac_is_as_published() -> None:
+    case = VECTORS["unionpay_pos_ecb"][0]
+
+    assert case["de64"] == mac.pos_mac(bytes.fromhex(case["key"]), bytes.fromhex(case["mab"])).hex().upper()
+
+
+def test_the_published_terminal_mac_under_a_single_des_key_is_not_computed() -> None:
+    case = VECTORS["unionpay_pos_ecb"][1]
+
+    with pytest.raises(Misconfigured):
+        mac.pos_mac(bytes.fromhex(case["key"]), bytes.fromhex(case["mab"]))

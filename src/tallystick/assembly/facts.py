@@ -35,7 +35,8 @@ class RoutingFacts(Struct, frozen=True, kw_only=True):
     """What the routing decision may know.
 
     `issuer` holds the leading digits of the card number, at most `limits.ISSUER_DIGITS`; `scheme` names the account
-    scheme (the part of the account before the colon); `institution` is the back end chosen by the payer or the element.
+    scheme (the part of the account before the colon); `institution` is the back end chosen by the payer or the element;
+    `brand` is the scheme the payer wants a co-badged card to go by.
     """
 
     kind: CredentialKind
@@ -43,6 +44,7 @@ class RoutingFacts(Struct, frozen=True, kw_only=True):
     institution: str | None = None
     issuer: str | None = None
     scheme: str | None = None
+    brand: str | None = None
     allowed: tuple[str, ...] = ()
 
 
@@ -55,15 +57,21 @@ class Fate(StrEnum):
 
 
 class PaymentState(StrEnum):
-    """Where a payment stands; the last seven are final in this version."""
+    """Where a payment stands (design: delivery).
+
+    UNKNOWN and INQUIRY are on their way to APPROVED, DECLINED, REVERSED or MANUAL; MANUAL waits for a person.
+    """
 
     OPEN = "open"
     HALF = "half"
     JOINED = "joined"
     DELIVERING = "delivering"
+    UNKNOWN = "unknown"
+    INQUIRY = "inquiry"
+    MANUAL = "manual"
     APPROVED = "approved"
     DECLINED = "declined"
-    UNKNOWN = "unknown"
+    REVERSED = "reversed"
     REFUSED = "refused"
     UNDELIVERED = "undelivered"
     CANCELLED = "cancelled"
@@ -74,10 +82,17 @@ FINAL_STATES = frozenset(
     {
         PaymentState.APPROVED,
         PaymentState.DECLINED,
-        PaymentState.UNKNOWN,
+        PaymentState.REVERSED,
         PaymentState.REFUSED,
         PaymentState.UNDELIVERED,
         PaymentState.CANCELLED,
         PaymentState.EXPIRED,
     }
 )
+"""States that never change again."""
+
+DOUBTFUL_STATES = frozenset({PaymentState.UNKNOWN, PaymentState.INQUIRY, PaymentState.MANUAL})
+"""States after a send whose outcome nobody knows yet."""
+
+TOLD_STATES = FINAL_STATES | DOUBTFUL_STATES
+"""States that those who wait for a payment are told; before them all they learn is that a part was accepted."""

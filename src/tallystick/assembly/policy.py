@@ -21,8 +21,12 @@ def _shape(required: str, optional: str = "") -> PartShape:
 
 
 BUILT_IN: Final = (
-    SplitPolicy(name="card", kind=CredentialKind.CARD, parts=(_shape("pan", "expiry"), _shape("pin_block"))),
-    SplitPolicy(name="card-3", kind=CredentialKind.CARD, parts=(_shape("pan"), _shape("expiry"), _shape("pin_block"))),
+    SplitPolicy(
+        name="card", kind=CredentialKind.CARD, parts=(_shape("pan", "expiry chip scheme"), _shape("pin_block"))
+    ),
+    SplitPolicy(
+        name="card-3", kind=CredentialKind.CARD, parts=(_shape("pan", "scheme"), _shape("expiry"), _shape("pin_block"))
+    ),
     SplitPolicy(name="account", kind=CredentialKind.ACCOUNT, parts=(_shape("account"), _shape("secret"))),
     SplitPolicy(name="login", kind=CredentialKind.LOGIN, parts=(_shape("username"), _shape("password"))),
     SplitPolicy(name="card-shares-2", kind=CredentialKind.CARD, shares=2),

@@ -27,7 +27,10 @@ class PaymentBook(Protocol):
         ...
 
     async def decide_fate(self, payment_id: str, fate: Fate, at: Millis) -> bool:
-        """Write the fate and its state (JOINED, CANCELLED, EXPIRED) if there is none yet; True for the one winner."""
+        """Write the fate and its state (JOINED, CANCELLED, EXPIRED) if there is none yet; True for the one winner.
+
+        CANCELLED and EXPIRED are logged as events, as `advance` does.
+        """
         ...
 
     async def advance(
@@ -41,7 +44,11 @@ class PaymentBook(Protocol):
         response_code: str | None = None,
         reason: str | None = None,
     ) -> bool:
-        """Move a joined payment from `expected` to `state` by compare-and-set, overwriting the texts; True if moved."""
+        """Move a joined payment from `expected` to `state` by compare-and-set, overwriting the texts; True if moved.
+
+        The store itself logs every move into another of `TOLD_STATES` as an event (`outcomes.model.Event`), in the
+        same transaction: no verb can forget those who wait.
+        """
         ...
 
     async def add_part(self, part: Part) -> None:

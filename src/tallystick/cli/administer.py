@@ -7,19 +7,20 @@ from typing import Final
 import msgspec
 from msgspec import Struct, structs
 
-from tallystick.adapters.connectors import iso8583_settings, rest_settings
+from tallystick.adapters.connectors.kinds import load_kinds
 from tallystick.adapters.connectors.registry import ConnectorRecord, open_record, seal_record
 from tallystick.bootstrap import Office
-from tallystick.bootstrap import connector_registry as connectors
 from tallystick.channels.admit import CHANNEL_URI, INSTITUTION_URI
 from tallystick.channels.model import Channel, ChannelKind, ChannelState
 from tallystick.crypto import ca
 from tallystick.crypto.kdf import KEY_BYTES
 from tallystick.crypto.signing import Algorithm, load_public
 from tallystick.delivery.books import Books
-from tallystick.errors import FieldInvalid, NotFound
+from tallystick.errors import FieldInvalid, Misconfigured, NotFound
+from tallystick.routing import changes
 from tallystick.routing.institutions import new_institution_id
-from tallystick.routing.model import BackEnd, NumberPolicy, Status
+from tallystick.routing.model import BackEnd, NumberPolicy, RouteChange, Status
+from tallystick.routing.table import with_back_end
 from tallystick.runtime import new_id
 from tallystick.secret import Secret
 from tallystick.security.ports import Purpose
@@ -31,7 +32,6 @@ from tallystick.vault.numbers import Renewal
 CHANNEL_CERTIFICATE_MS: Final = 30 * ca.DAY_MS  # ms
 BACK_END_CERTIFICATE_MS: Final = 365 * ca.DAY_MS  # ms
 NUMBERS_BATCH: Final = 200  # users listed at a time
-CHECKS: Final = {"iso8583": iso8583_settings.decode_settings, "rest": rest_settings.decode_settings}
 
 
 class NewChannel(Struct, frozen=True, kw_only=True):
@@ -39,6 +39,12 @@ class NewChannel(Struct, frozen=True, kw_only=True):
 
     channel: Channel
     mac_key: bytes | None
+
+
+class NewInstitution(BackEnd, frozen=True, kw_only=True):
+    """A back end just registered; `change` is the proposal by which it waits for a second operator, if it does."""
+
+    change: str | None = None
 
 
 async def add_channel(
@@ -110,15 +116,19 @@ async def add_institution(
     numbers: NumberPolicy = NumberPolicy.NONE,
     renew_at: str = "04:00",
     zone: str = "UTC",
-) -> BackEnd:
+    in_flight_max: int = 256,
+    per_second_max: int = 0,
+    failures_max: int = 5,
+    author: str = "setup",
+) -> NewInstitution:
     """Register a back end under a new institution id; it is SUSPENDED until its connector is set (`set_connector`)."""
 
-    async def add(books: Books) -> BackEnd:
+    async def add(books: Books) -> NewInstitution:
+        table = await books.routing_table()
         back_end = BackEnd(
-            id=new_institution_id(await books.routing_table(), desk.randomness),
+            id=new_institution_id(table, desk.randomness),
             name=name,
             connector=connector,
-            status=Status.SUSPENDED,
             schemes=schemes,
             priority=priority,
             currencies=currencies,
@@ -126,9 +136,21 @@ async def add_institution(
             numbers=numbers,
             renew_at=renew_at,
             zone=zone,
+            in_flight_max=in_flight_max,
+            per_second_max=per_second_max,
+            failures_max=failures_max,
         )
-        await books.put_back_end(back_end)
-        return back_end
+        made = await changes.submit(
+            books,
+            with_back_end(table, back_end),
+            change_id=new_id("rc", desk.randomness),
+            author=author,
+            note=f"institution {name} added",
+            at=desk.clock.now(),
+            four_eyes=desk.settings.routing.four_eyes,
+        )
+        change = made.id if isinstance(made, RouteChange) else None
+        return NewInstitution(**structs.asdict(back_end), change=change)
 
     return await desk.store.transact(add)
 
@@ -141,16 +163,12 @@ async def set_connector(
 
     async def put(books: Books) -> BackEnd:
         back_end = await _back_end(books, institution)
-        check = CHECKS.get(back_end.connector)
-        if check is None:
-            raise FieldInvalid("no connector of this kind is known", field="connector")
-        check(encoded)
+        _check_settings(back_end.connector, encoded)
         record = ConnectorRecord(settings=msgspec.Raw(encoded), sender_key=sender_key)
         sealed = seal_record(desk.keyring.key(Purpose.AT_REST), institution, record)
         await books.put_connector_settings(institution, sealed)
-        active = structs.replace(back_end, status=Status.ACTIVE)
-        await books.put_back_end(active)
-        return active
+        await books.put_status(institution, Status.ACTIVE)
+        return structs.replace(back_end, status=Status.ACTIVE)
 
     return await desk.store.transact(put)
 
@@ -161,12 +179,11 @@ async def find_institution(desk: Office, institution: str) -> BackEnd:
 
 
 async def set_status(desk: Office, institution: str, status: Status) -> BackEnd:
-    """Change a back end's status; raises NotFound."""
+    """Change a back end's live status, without a new version of the table; raises NotFound."""
 
     async def change(books: Books) -> BackEnd:
-        back_end = structs.replace(await _back_end(books, institution), status=status)
-        await books.put_back_end(back_end)
-        return back_end
+        await books.put_status(institution, status)
+        return await _back_end(books, institution)
 
     return await desk.store.transact(change)
 
@@ -177,19 +194,8 @@ async def check_connector(desk: Office, back_end: BackEnd) -> bool:
     if sealed is None:
         return False
     record = open_record(desk.keyring.key(Purpose.AT_REST), back_end.id, sealed)
-    CHECKS[back_end.connector](bytes(record.settings))
+    _check_settings(back_end.connector, bytes(record.settings))
     return True
-
-
-async def echo(desk: Office, institution: str) -> BackEnd:
-    """Ask a back end for a sign of life over its own connector; raises NotFound, DeliveryError."""
-    back_end = await find_institution(desk, institution)
-    registry = connectors(desk)
-    try:
-        await (await registry.connector(back_end)).echo()
-    finally:
-        await registry.aclose()
-    return back_end
 
 
 async def renew_numbers(desk: Office) -> dict[str, Renewal]:
@@ -235,6 +241,13 @@ def read_csr(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise FieldInvalid(f"the file {path.name} cannot be read", field="csr") from error
+
+
+def _check_settings(connector: str, settings: bytes) -> None:
+    kind = load_kinds().get(connector)
+    if kind is None:
+        raise Misconfigured(f"no connector of the kind {connector} is installed", field="connector")
+    kind.check(settings)
 
 
 async def _channel(books: Books, channel_id: str) -> Channel:

@@ -2,7 +2,9 @@
 
 import asyncio
 import errno
+import getpass
 import inspect
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +25,10 @@ _T = TypeVar("_T")
 
 @dataclass(slots=True)
 class App:
-    """One run of the command line: where the platform's data is, and how to answer."""
+    """One run of the command line: where the platform's data is, who runs it, and how to answer."""
 
     data: Path
+    operator: str = ""
     as_json: bool = False
 
     def settings(self) -> Settings:
@@ -58,6 +61,14 @@ class App:
 
 
 pass_app = click.make_pass_decorator(App)
+
+
+def this_user() -> str:
+    """Return the name of the user this process runs as, or the number of one without a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.geteuid()}"
 
 
 class _Explained(click.Command):

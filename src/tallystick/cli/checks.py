@@ -45,7 +45,15 @@ async def settings(layout: Layout) -> str:
 
 async def directories(layout: Layout) -> str:
     """Look at the modes of the directories."""
-    found = (layout.root, layout.keys, layout.epochs, layout.opening, layout.ca, layout.certificate.parent)
+    found = (
+        layout.root,
+        layout.keys,
+        layout.epochs,
+        layout.recovery,
+        layout.opening,
+        layout.ca,
+        layout.certificate.parent,
+    )
     for path in found:
         _check_private(path)
     return f"{len(found)} directories are closed to others"
@@ -161,7 +169,7 @@ def _check_private(path: Path) -> None:
 
 
 def _private_files(layout: Layout) -> Iterator[Path]:
-    for directory in (layout.keys, layout.epochs, layout.opening):
+    for directory in (layout.keys, layout.epochs, layout.recovery, layout.opening):
         yield from sorted(path for path in directory.iterdir() if path.is_file())
     yield from sorted(layout.ca.glob("*.key"))
     yield from (layout.private_key, layout.store)

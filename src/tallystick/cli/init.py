@@ -11,7 +11,7 @@ from tallystick.bootstrap import PLATFORM_URI, Office
 from tallystick.cli.app import App, Command, pass_app
 from tallystick.config import FILE_NAME
 from tallystick.crypto import x509
-from tallystick.routing.institutions import STARTING_RULES
+from tallystick.routing.changes import begin
 
 PORT_MAX: Final = 65_535
 
@@ -35,9 +35,18 @@ names = {names}
 # security = "starttls"
 # username = "tallystick"
 
+# Who may change the routing table: with four_eyes, a change counts when a second operator has approved it.
+# [routing]
+# four_eyes = true
+
 # The SMS provider: url takes a POST for each message; its bearer token comes from TALLYSTICK_SMS__TOKEN_FILE.
 # [sms]
 # url = "https://sms.example/messages"
+
+# Webhooks go to public addresses with a certificate of a public authority, unless said otherwise.
+# [webhooks]
+# allow_private = true
+# ca = "receivers.pem"
 
 # Split policies beside those built in (card, card-3, account, login, card-shares-2, card-shares-3, account-shares-2).
 # [[policies]]
@@ -93,4 +102,4 @@ def init(app: App, host: str, port: int, names: tuple[str, ...]) -> None:
 async def _furnish(desk: Office) -> None:
     """Make what `serve` would make at its first start, so that every command works before it."""
     bootstrap.renew_certificate(desk)
-    await desk.store.transact(lambda books: books.put_issuer_rules(STARTING_RULES))
+    await desk.store.transact(lambda books: begin(books, desk.clock.now()))

@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 import msgspec
 
+from tallystick.adapters.connectors.kinds import load_kinds
 from tallystick.cli.output import Failure
 from tallystick.crypto.tls import OTHERS
 from tallystick.secret import Secret
@@ -48,6 +49,19 @@ class CommaList(click.ParamType[tuple[str, ...]]):
         if not all(words) or (self._known and not set(words) <= set(self._known)):
             self.fail(f"give words divided by commas, out of: {', '.join(self._known) or 'any'}", param, ctx)
         return words
+
+
+class ConnectorName(click.ParamType[str]):
+    """The name of a connector kind: built in, or of an installed plug-in."""
+
+    name = "kind"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Look the kind up; raises Misconfigured when a plug-in is broken."""
+        known = load_kinds()
+        if value not in known:
+            self.fail(f"no connector is called {value!r}; there are: {', '.join(sorted(known))}", param, ctx)
+        return str(value)
 
 
 def ask(label: str, *, confirm: bool = False, optional: bool = False) -> Secret:

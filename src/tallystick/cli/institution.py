@@ -1,29 +1,31 @@
 """`tallystick institution`: register the back ends (patent claims 1, 3, 33)."""
 
-import re
 from pathlib import Path
 from typing import Final
 
 import click
 from msgspec import Struct
 
+from tallystick.adapters.connectors.kinds import BUILT_IN
 from tallystick.bootstrap import Office
 from tallystick.cli import administer
+from tallystick.cli.administer import NewInstitution
 from tallystick.cli.app import App, Group, pass_app
-from tallystick.cli.inputs import CommaList, file_path, read_private_object
+from tallystick.cli.inputs import CommaList, ConnectorName, file_path, read_private_object
+from tallystick.cli.live_test import live_test
 from tallystick.cli.output import Failure
+from tallystick.cli.route_desk import Submitted, how_to_approve
 from tallystick.crypto.signing import load_public
-from tallystick.errors import DeliveryError, Misconfigured
-from tallystick.routing.model import BackEnd, NumberPolicy, Status
+from tallystick.errors import Misconfigured
+from tallystick.routing.model import BackEnd, ChangeState, NumberPolicy, Status
+from tallystick.routing.table import SCHEME
 from tallystick.security.orders import CURRENCIES
 from tallystick.vault.periods import period_at
 
-SCHEME: Final = re.compile(r"[a-z0-9-]{2,32}")
 SETTABLE: Final = (Status.ACTIVE, Status.DRAINING, Status.SUSPENDED)  # DOWN is the health check's word
 COLUMNS: Final = ("id", "name", "connector", "status", "schemes", "priority", "currencies", "numbers", "issuer")
-CONNECT_REMEDY: Final = (
-    "Compare host, port, certificates and keys with the back end's; set them by tallystick institution connect."
-)
+STEP_COLUMNS: Final = ("step", "passed", "ms", "detail")
+KIND_HELP: Final = f"{', '.join(sorted(kind.name for kind in BUILT_IN))}, or that of an installed plug-in."
 SETTINGS_REMEDY: Final = "Correct what is named in the file given to --settings."
 RENEWAL_REMEDY: Final = "Give --renew-at as HH:MM and --zone as a name of the tz database, such as Asia/Shanghai."
 
@@ -49,7 +51,7 @@ def institution() -> None:
     """,
 )
 @click.argument("name")
-@click.option("--connector", type=click.Choice(sorted(administer.CHECKS)), required=True)
+@click.option("--connector", type=ConnectorName(), required=True, help=KIND_HELP)
 @click.option("--schemes", type=CommaList(), required=True, help="Card or account schemes it serves.")
 @click.option("--priority", type=int, default=100, show_default=True, help="A smaller one is preferred.")
 @click.option("--currencies", type=CommaList(CURRENCIES), default=(), help="Those it takes; without it, all.")
@@ -63,6 +65,9 @@ def institution() -> None:
 )
 @click.option("--renew-at", default="04:00", show_default=True, help="When they are renewed, local time.")
 @click.option("--zone", default="UTC", show_default=True, help="The time zone of --renew-at.")
+@click.option("--in-flight", type=click.IntRange(1), default=256, show_default=True, help="Requests at a time.")
+@click.option("--per-second", type=click.IntRange(0), default=0, help="Requests a second; without it, any number.")
+@click.option("--failures", type=click.IntRange(1), default=5, show_default=True, help="In a row: opens its circuit.")
 @pass_app
 def add(
     app: App,
@@ -76,15 +81,19 @@ def add(
     numbers: str,
     renew_at: str,
     zone: str,
+    in_flight: int,
+    per_second: int,
+    failures: int,
 ) -> None:
     """Register an institution under a new id.
 
-    The id is random and of fixed length. The institution is suspended until it is connected.
+    The id is random and of fixed length. The institution is suspended until it is connected. With four_eyes in the
+    settings, it waits for a second operator first: see `routes changes`.
     """
     if not all(SCHEME.fullmatch(scheme) for scheme in schemes):
         raise click.BadParameter("a scheme has 2 to 32 small letters, digits or hyphens", param_hint="--schemes")
 
-    async def register(desk: Office) -> BackEnd:
+    async def register(desk: Office) -> NewInstitution:
         _check_renewal(renew_at, zone, desk)
         return await administer.add_institution(
             desk,
@@ -97,9 +106,16 @@ def add(
             numbers=NumberPolicy(numbers),
             renew_at=renew_at,
             zone=zone,
+            in_flight_max=in_flight,
+            per_second_max=per_second,
+            failures_max=failures,
+            author=app.operator,
         )
 
-    app.show(app.at_desk(register))
+    made = app.at_desk(register)
+    app.show(made)
+    if made.change is not None and not app.as_json:
+        app.show(Submitted(state=ChangeState.PROPOSED, change=made.change, next=how_to_approve(made.change)))
 
 
 @institution.command(
@@ -149,7 +165,8 @@ def list_(app: App) -> None:
 def set_status(app: App, institution_id: str, status: str) -> None:
     """Switch an institution on or off.
 
-    Only an active one gets new payments; a draining one ends those it has.
+    Only an active one gets new payments; a draining one ends those it has. Status is live: it makes no new version of
+    the routing table.
     """
     app.show(app.at_desk(lambda desk: administer.set_status(desk, institution_id, Status(status))))
 
@@ -158,15 +175,20 @@ def set_status(app: App, institution_id: str, status: str) -> None:
 @click.argument("institution_id")
 @pass_app
 def test(app: App, institution_id: str) -> None:
-    """Ask an institution for a sign of life.
+    """Prove an institution's link, step by step.
 
-    It is asked over its own connector, with the platform's certificate and keys. No payment is made.
+    Its settings, TCP and TLS with its certificate, sign-on, and an echo with its time; then what its connector can do
+    about an unknown outcome. Everything goes over its own connector, with the platform's certificate and keys. No
+    payment is made. A step that fails ends the test with its remedy.
     """
-    try:
-        back_end = app.at_desk(lambda desk: administer.echo(desk, institution_id))
-    except DeliveryError as error:
-        raise Failure.of(error, CONNECT_REMEDY) from error
-    app.show(Echo(institution=back_end.id, name=back_end.name, answers=True))
+    tested, failure = app.at_desk(lambda desk: live_test(desk, institution_id))
+    if app.as_json:
+        app.show(tested)
+    else:
+        app.show(Echo(institution=tested.institution, name=tested.name, answers=tested.answers))
+        app.show_all(tested.steps, STEP_COLUMNS)
+    if failure is not None:
+        raise failure
 
 
 def _check_renewal(renew_at: str, zone: str, desk: Office) -> None:

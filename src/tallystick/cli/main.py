@@ -4,18 +4,21 @@ from pathlib import Path
 
 import click
 
-from tallystick.cli.app import App, Group
+from tallystick.cli.app import App, Group, this_user
 from tallystick.cli.ca import ca
 from tallystick.cli.channel import channel
+from tallystick.cli.delivery import delivery
 from tallystick.cli.demo.command import demo
 from tallystick.cli.doctor import doctor
+from tallystick.cli.events import events
 from tallystick.cli.init import init
 from tallystick.cli.institution import institution
 from tallystick.cli.part import part
 from tallystick.cli.payment import payment
-from tallystick.cli.route import route
+from tallystick.cli.routes import routes
 from tallystick.cli.serve import serve
 from tallystick.cli.user import user
+from tallystick.cli.webhook import webhook
 
 
 @click.group(
@@ -37,16 +40,37 @@ from tallystick.cli.user import user
     show_default=True,
     help="The platform's data directory.",
 )
+@click.option(
+    "--operator",
+    envvar="TALLYSTICK_OPERATOR",
+    show_envvar=True,
+    help="Who you are, in the history of what you change; without it, this system's user.",
+)
 @click.pass_context
-def cli(ctx: click.Context, data: Path) -> None:
+def cli(ctx: click.Context, data: Path, operator: str | None) -> None:
     """Tallystick: payment credentials that arrive in parts, each over a different channel.
 
     Exit code 0: done. 1: refused or failed; the message names the remedy. 2: wrong usage. NO_COLOR is respected.
     """
-    ctx.obj = App(data)
+    ctx.obj = App(data, operator or this_user())
 
 
-for command in (ca, channel, demo, doctor, init, institution, part, payment, route, serve, user):
+for command in (
+    ca,
+    channel,
+    delivery,
+    demo,
+    doctor,
+    events,
+    init,
+    institution,
+    part,
+    payment,
+    routes,
+    serve,
+    user,
+    webhook,
+):
     cli.add_command(command)
 
 

@@ -16,7 +16,9 @@ from rich.text import Text
 from tallystick.errors import TallystickError
 
 PIPE_WIDTH: Final = 1_000  # columns when nobody looks: a line is never folded, an id never cut
-TIMES: Final = frozenset({"created_at", "expires_at", "not_after", "opened_at", "revoked", "settled_at"})  # ms each
+TIMES: Final = frozenset(
+    {"at", "created_at", "decided_at", "expires_at", "not_after", "opened_at", "revoked", "settled_at"}
+)  # ms each
 
 
 class Failure(click.ClickException):

@@ -22,9 +22,10 @@ LISTED_MAX: Final = 1_000  # payments
 
 
 class Attempt(Struct, frozen=True, kw_only=True):
-    """One request to a back end."""
+    """One request to a back end; `tries` counts the sends of an inquiry or reversal."""
 
     n: int
+    kind: str
     back_end: str
     stan: str
     rrn: str
@@ -32,6 +33,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     state: str
     code: str | None
     settled_at: Millis | None
+    tries: int
 
 
 class Details(Struct, frozen=True, kw_only=True):
@@ -130,6 +132,7 @@ def create(
 def _attempt(intent: Intent) -> Attempt:
     return Attempt(
         n=intent.n,
+        kind=intent.kind,
         back_end=intent.back_end,
         stan=intent.ids.stan,
         rrn=intent.ids.rrn,
@@ -137,4 +140,5 @@ def _attempt(intent: Intent) -> Attempt:
         state=intent.state,
         code=intent.code,
         settled_at=intent.settled_at,
+        tries=intent.tries,
     )

@@ -8,7 +8,7 @@ from typing import Generic, Protocol, TypeVar
 
 from tallystick.assembly.ports import ClaimBook, PaymentBook
 from tallystick.channels.ports import ChannelBook
-from tallystick.delivery.ports import ConnectorBook, IntentBook
+from tallystick.delivery.ports import ConnectorBook, IntentBook, PullBook
 from tallystick.routing.ports import RouteBook
 from tallystick.security.ports import ReplayBook
 from tallystick.vault.ports import NoticeBook, UserBook
@@ -28,6 +28,7 @@ class Books(
     NoticeBook,
     IntentBook,
     ConnectorBook,
+    PullBook,
     Protocol,
 ):
     """All books of one store; they are read and written only inside `Store.transact`."""

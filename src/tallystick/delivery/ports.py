@@ -2,7 +2,19 @@
 
 from typing import Protocol
 
-from tallystick.delivery.model import Answer, Instruction, Intent, IntentState
+from tallystick.delivery.model import (
+    Answer,
+    Finding,
+    Instruction,
+    Intent,
+    IntentKind,
+    IntentState,
+    MessageIds,
+    Original,
+    PullDelivery,
+    PullState,
+    Recovery,
+)
 from tallystick.routing.model import BackEnd
 from tallystick.runtime import Millis
 
@@ -18,16 +30,47 @@ class IntentBook(Protocol):
         """Record an intent; raises AlreadyExists when the payment has one with this `n`."""
         ...
 
-    async def settle_intent(self, payment_id: str, n: int, *, state: IntentState, code: str | None, at: Millis) -> bool:
-        """Settle an intent that is SENDING; False when it was settled already."""
+    async def settle_intent(
+        self,
+        payment_id: str,
+        n: int,
+        *,
+        state: IntentState,
+        code: str | None,
+        at: Millis,
+        expected: IntentState = IntentState.SENDING,
+    ) -> bool:
+        """Move an intent from `expected` to `state` by compare-and-set; True if moved.
+
+        Its sealed account is erased unless it is now UNKNOWN.
+        """
+        ...
+
+    async def schedule_intent(self, payment_id: str, n: int, *, tried: int, tries: int, due_at: Millis) -> bool:
+        """Set the sends and the next time of an inquiry or reversal that is SENDING and was sent `tried` times.
+
+        False when another caller was first: only the winner sends.
+        """
         ...
 
     async def intents(self, payment_id: str) -> list[Intent]:
         """List the intents of a payment by `n`."""
         ...
 
-    async def sending_intents(self, limit: int) -> list[Intent]:
-        """List unsettled intents: after a crash their outcome is unknown."""
+    async def sending_intents(self, kind: IntentKind, limit: int) -> list[Intent]:
+        """List intents of a kind that are SENDING, oldest first: after a crash an outcome is open."""
+        ...
+
+    async def due_intents(self, now: Millis, limit: int) -> list[Intent]:
+        """List inquiries and reversals that are SENDING and due at `now`, longest due first."""
+        ...
+
+    async def unsettled_intents(self, back_end: str) -> int:
+        """Count a back end's intents that are SENDING or UNKNOWN: what a drain waits for."""
+        ...
+
+    async def accounts_kept(self) -> frozenset[str]:
+        """Return the recovery epochs under which an account number is still sealed."""
         ...
 
 
@@ -54,11 +97,43 @@ class Connectors(Protocol):
 class Connector(Protocol):
     """A back end as delivery sees it. It never resends by itself."""
 
+    @property
+    def recovery(self) -> frozenset[Recovery]:
+        """Say what can be done about an unknown outcome."""
+        ...
+
+    @property
+    def keeps_account(self) -> bool:
+        """Say whether `inquire` and `reverse` need the card number again; it is then kept sealed until the outcome."""
+        ...
+
     async def deliver(self, instruction: Instruction) -> Answer:
         """Send one request and wait for its definite answer.
 
-        Raises NotSent when no byte of the request left: the caller may try another candidate. Raises OutcomeUnknown for
-        everything after the first byte that is not a verified answer: the caller records UNKNOWN and never resends.
+        With Recovery.RETRY, the same instruction may be sent again after OutcomeUnknown: the back end acts on it once.
+
+        Raises NotSent when no byte of the request left: the caller may try another candidate; its subclass Unfit when
+        that is the instruction's fault and not the connection's. Raises OutcomeUnknown for
+        everything after the first byte that is not a verified answer: the caller records UNKNOWN. Raises its subclass
+        OutcomePending when the back end took the request and will tell the outcome later.
+        """
+        ...
+
+    async def inquire(self, original: Original, ids: MessageIds) -> Finding:
+        """Ask what became of a request; `ids` identify the inquiry itself. Only for Recovery.INQUIRY.
+
+        Raises DeliveryError when no authenticated answer came: the caller asks again later.
+        """
+        ...
+
+    async def reverse(self, original: Original, ids: MessageIds, *, repeat: bool) -> str:
+        """Undo a request whether or not it took effect; returns the code of the acknowledgement.
+
+        Only for Recovery.REVERSAL. `ids` are the same for every repeat, and `repeat` says that it is one. After the
+        acknowledgement the original has no effect, also if it arrives only then.
+
+        Raises ReversalRefused when the back end will not undo it: the caller hands it to a person. Raises any other
+        DeliveryError when no authenticated acknowledgement came: the caller repeats it later.
         """
         ...
 
@@ -68,4 +143,48 @@ class Connector(Protocol):
 
     async def aclose(self) -> None:
         """Close connections; requests in flight end as OutcomeUnknown."""
+        ...
+
+
+class RecoveryKeys(Protocol):
+    """At-rest keys of account numbers kept for inquiry and reversal, each used for one epoch."""
+
+    def current(self, now: Millis) -> str:
+        """Return the id of the epoch to seal under now, with its key durable before this returns."""
+        ...
+
+    def key(self, epoch: str) -> bytes:
+        """Return an epoch's key; raises KeyUnknown once it is destroyed."""
+        ...
+
+    def destroy_unused(self, now: Millis, in_use: frozenset[str]) -> list[str]:
+        """Destroy the keys of epochs that are over and not in use, or older than any recovery; returns their ids."""
+        ...
+
+
+class PullBook(Protocol):
+    """Deliveries that back ends fetch, and when each back end last asked."""
+
+    async def add_pull(self, delivery: PullDelivery) -> None:
+        """Add a delivery; raises AlreadyExists when its key is taken."""
+        ...
+
+    async def pull(self, key: str) -> PullDelivery | None:
+        """Find a delivery."""
+        ...
+
+    async def replace_pull(self, delivery: PullDelivery, *, expected: PullState) -> bool:
+        """Store a changed delivery by compare-and-set on its state; True if it was `expected`."""
+        ...
+
+    async def next_pull(self, back_end: str, now: Millis) -> PullDelivery | None:
+        """Find what a back end is handed next: the reversal longest due, else the oldest delivery still visible."""
+        ...
+
+    async def note_poll(self, back_end: str, at: Millis) -> None:
+        """Note that a back end asked for deliveries."""
+        ...
+
+    async def polled_at(self, back_end: str) -> Millis | None:
+        """Return when a back end was last noted to ask."""
         ...

@@ -28,6 +28,8 @@ PUBLIC: Final = frozenset(
         "49",
         "53",
         "70",
+        "90",
+        "100",
     }
 )
 """Elements that show nothing of a payer; every other one is masked, also one that is unknown."""

@@ -1,14 +1,30 @@
-"""ISO 8583:1987 as data: ASCII fields, binary bitmaps, binary PIN block and MAC.
+"""ISO 8583:1987 as data: the elements, and the forms in which networks write them.
 
 One link carries one of two variants. The standard gives DE52 eight bytes, which an ISO 9564 format 4 block (one AES
 block) does not fit; a network that carries format 4 agrees on the variant whose DE52 has sixteen.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Final, Literal, NamedTuple
 
-Kind = Literal["n", "an", "ans", "z", "b"]
-Spec = Mapping[str, Mapping[str, Any]]
+Kind = Literal["n", "x", "an", "ans", "z", "b"]
+"""Digits; an amount behind its sign; letters and digits; any printable text; track data; binary."""
+
+
+class MessageFormat(StrEnum):
+    """How a link writes messages. Bitmaps, DE52, DE55 and the MAC are binary in every format."""
+
+    ASCII = "ascii"
+    EBCDIC = "ebcdic"
+    """As ASCII, in code page 500."""
+    BCD = "bcd"
+    """Numbers, track 2 and lengths in packed digits, an odd count behind a zero nibble; texts in ASCII."""
+    BCD_JPOS = "bcd-jpos"
+    """As BCD, but of variable length the zero nibble stands at the end, and currencies are text: ISO87BPackager."""
+    UNIONPAY_POS = "unionpay-pos"
+    """As BCD, but every zero nibble stands at the end, currencies are text, DE62 is binary: terminal link."""
 
 
 class Element(NamedTuple):
@@ -50,15 +66,15 @@ ELEMENTS: Final[Mapping[str, Element]] = {
     "25": Element("n", 0, 2, "point of service condition code"),
     "26": Element("n", 0, 2, "PIN capture code"),
     "27": Element("n", 0, 1, "authorisation id length"),
-    "28": Element("an", 0, 9, "transaction fee"),
-    "29": Element("an", 0, 9, "settlement fee"),
-    "30": Element("an", 0, 9, "transaction processing fee"),
-    "31": Element("an", 0, 9, "settlement processing fee"),
+    "28": Element("x", 0, 9, "transaction fee"),
+    "29": Element("x", 0, 9, "settlement fee"),
+    "30": Element("x", 0, 9, "transaction processing fee"),
+    "31": Element("x", 0, 9, "settlement processing fee"),
     "32": Element("n", 2, 11, "acquirer"),
     "33": Element("n", 2, 11, "forwarder"),
     "34": Element("ans", 2, 28, "extended account number"),
     "35": Element("z", 2, 37, "track 2"),
-    "36": Element("z", 3, 104, "track 3"),
+    "36": Element("ans", 3, 104, "track 3"),  # z in the standard, but text wherever it was seen
     "37": Element("an", 0, 12, "retrieval reference"),
     "38": Element("an", 0, 6, "authorisation id"),
     "39": Element("an", 0, 2, "response code"),
@@ -77,7 +93,7 @@ ELEMENTS: Final[Mapping[str, Element]] = {
     "52": Element("b", 0, 8, "PIN block"),
     "53": Element("n", 0, 16, "security control"),
     "54": Element("an", 3, 120, "additional amounts"),
-    "55": Element("ans", 3, 999, "reserved, ISO"),
+    "55": Element("b", 3, 255, "chip data"),
     "56": Element("ans", 3, 999, "reserved, ISO"),
     "57": Element("ans", 3, 999, "reserved, national"),
     "58": Element("ans", 3, 999, "reserved, national"),
@@ -95,35 +111,106 @@ ELEMENTS: Final[Mapping[str, Element]] = {
     "71": Element("n", 0, 4, "message number"),
     "72": Element("n", 0, 4, "message number, last"),
     "73": Element("n", 0, 6, "action date"),
+    "74": Element("n", 0, 10, "credits, number"),
+    "75": Element("n", 0, 10, "credits, reversal number"),
+    "76": Element("n", 0, 10, "debits, number"),
+    "77": Element("n", 0, 10, "debits, reversal number"),
+    "78": Element("n", 0, 10, "transfers, number"),
+    "79": Element("n", 0, 10, "transfers, reversal number"),
+    "80": Element("n", 0, 10, "inquiries, number"),
+    "81": Element("n", 0, 10, "authorisations, number"),
+    "82": Element("n", 0, 12, "credits, processing fee"),
+    "83": Element("n", 0, 12, "credits, transaction fee"),
+    "84": Element("n", 0, 12, "debits, processing fee"),
+    "85": Element("n", 0, 12, "debits, transaction fee"),
+    "86": Element("n", 0, 16, "credits, amount"),
+    "87": Element("n", 0, 16, "credits, reversal amount"),
+    "88": Element("n", 0, 16, "debits, amount"),
+    "89": Element("n", 0, 16, "debits, reversal amount"),
     "90": Element("n", 0, 42, "original data elements"),
     "91": Element("an", 0, 1, "file update code"),
     "95": Element("an", 0, 42, "replacement amounts"),
     "96": Element("b", 0, 8, "message security code"),
+    "97": Element("x", 0, 17, "net settlement"),
+    "98": Element("ans", 0, 25, "payee"),
+    "99": Element("n", 2, 11, "settlement institution"),
     "100": Element("n", 2, 11, "receiver"),
     "102": Element("ans", 2, 28, "account 1"),
     "103": Element("ans", 2, 28, "account 2"),
     "128": Element("b", 0, 8, "MAC"),
 }
-"""Elements by number. Those of reconciliation (74 to 89, 97 to 99) and the reserved ones are refused."""
+"""Elements by number; any other one is refused."""
+
+CURRENCIES: Final[Mapping[str, Element]] = {
+    number: ELEMENTS[number]._replace(kind="an") for number in ("49", "50", "51")
+}
+OTHERWISE: Final[Mapping[MessageFormat, Mapping[str, Element]]] = {
+    MessageFormat.BCD_JPOS: CURRENCIES,
+    MessageFormat.UNIONPAY_POS: {
+        **CURRENCIES,
+        "60": Element("n", 3, 99, "reserved, private"),
+        "62": Element("b", 3, 512, "reserved, private"),
+    },
+}
+"""What a format has otherwise: currencies as text, UnionPay's DE60 in digits, its DE62 for keys and tagged data."""
 
 
-def specification(pin_block_bytes: Literal[8, 16]) -> Spec:
-    """Make pyiso8583's description of the variant whose DE52 has this many bytes."""
-    elements = {**ELEMENTS, "52": ELEMENTS["52"]._replace(size=pin_block_bytes)}
-    spec = {number: _field(element) for number, element in elements.items()}
-    spec["h"] = {"data_enc": "ascii", "len_enc": "ascii", "len_type": 0, "max_len": 0, "desc": "no header"}
-    spec["t"] = {"data_enc": "ascii", "len_enc": "ascii", "len_type": 0, "max_len": 4, "desc": "message type"}
+@dataclass(frozen=True)
+class Spec:
+    """One variant: its elements, which of them are packed digits, and its description for pyiso8583."""
+
+    elements: Mapping[str, Element]
+    packed: bool
+    description: Mapping[str, Mapping[str, Any]]
+
+
+class _Form(NamedTuple):
+    """The code page of texts; for packed digits, on which side a fixed or a variable number has its zero nibble."""
+
+    texts: str
+    pad_fixed: str = ""
+    pad_variable: str = ""
+
+
+FORMS: Final[Mapping[MessageFormat, _Form]] = {
+    MessageFormat.ASCII: _Form("ascii"),
+    MessageFormat.EBCDIC: _Form("cp500"),
+    MessageFormat.BCD: _Form("ascii", "left_pad", "left_pad"),
+    MessageFormat.BCD_JPOS: _Form("ascii", "left_pad", "right_pad"),
+    MessageFormat.UNIONPAY_POS: _Form("ascii", "right_pad", "right_pad"),
+}
+PACKED: Final = frozenset({"n", "z"})  # two characters in a byte where digits are packed
+
+
+def specification(pin_block_bytes: Literal[8, 16], form: MessageFormat = MessageFormat.ASCII) -> Spec:
+    """Make the variant that is written in this format and whose DE52 has this many bytes."""
+    pin_block = ELEMENTS["52"]._replace(size=pin_block_bytes)
+    elements = {**ELEMENTS, **OTHERWISE.get(form, {}), "52": pin_block}
+    written = FORMS[form]
+    packed = bool(written.pad_fixed)
+    described = {number: _described(element, written) for number, element in elements.items()}
+    described["h"] = {"data_enc": "ascii", "len_enc": "ascii", "len_type": 0, "max_len": 0, "desc": "no header"}
+    described["t"] = _described(Element("n", 0, 4, "message type"), written)
     for bitmap in ("p", "1"):
-        spec[bitmap] = {"data_enc": "b", "len_enc": "b", "len_type": 0, "max_len": 8, "desc": "bitmap"}
-    return spec
+        described[bitmap] = {"data_enc": "b", "len_enc": "b", "len_type": 0, "max_len": 8, "desc": "bitmap"}
+    return Spec(elements, packed, described)
 
 
-def _field(element: Element) -> dict[str, Any]:
-    encoding = "b" if element.kind == "b" else "ascii"
-    return {
-        "data_enc": encoding,
-        "len_enc": "ascii",
-        "len_type": element.prefix,
-        "max_len": element.size,
-        "desc": element.name,
+def _described(element: Element, form: _Form) -> dict[str, Any]:
+    kind, prefix, size, name = element
+    described = {
+        "data_enc": "b" if kind == "b" else form.texts,
+        "len_enc": form.texts,
+        "len_type": prefix,
+        "max_len": size,
+        "desc": name,
     }
+    if not form.pad_fixed:
+        return described
+    described |= {"len_enc": "bcd", "len_type": (prefix + 1) // 2}
+    if kind in PACKED:
+        pad = form.pad_variable if prefix else form.pad_fixed
+        described |= {"data_enc": "b", "len_count": "nibbles", pad: "0"}
+    elif kind == "x":  # the sign is one byte of text, the digits behind it are packed
+        described |= {"data_enc": "b", "max_len": 1 + size // 2}
+    return described

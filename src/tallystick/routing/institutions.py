@@ -4,22 +4,10 @@ from typing import Final
 
 from tallystick import limits
 from tallystick.errors import Unavailable
-from tallystick.routing.model import IssuerRule, RoutingTable
+from tallystick.routing.model import RoutingTable
 from tallystick.runtime import Randomness, random_digits
 
 _TRIES: Final = 100  # draws before giving up; with 10**8 ids one is nearly always enough
-
-STARTING_RULES: Final = tuple(
-    IssuerRule(prefix=prefix, schemes=schemes)
-    for prefix, schemes in (
-        ("62", ("unionpay",)),
-        *((f"81{digit}", ("unionpay",)) for digit in range(8)),
-        ("4", ("visa",)),
-        ("439225", ("unionpay", "visa")),
-        ("486497", ("unionpay", "visa")),
-    )
-)
-"""Issuer rules a new platform begins with: UnionPay 62 and 810 to 817, VISA 4, and two co-badged Chinese ranges."""
 
 
 def new_institution_id(table: RoutingTable, randomness: Randomness) -> str:

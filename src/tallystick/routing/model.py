@@ -1,8 +1,13 @@
-"""Back ends, issuer rules and the versioned routing table (patent claims 3, 5, 11)."""
+"""Back ends, preferences, the versioned routing table and its changes (patent claims 3, 5, 11)."""
 
 from enum import StrEnum
+from functools import cached_property
+from typing import Final
 
 from msgspec import Struct
+
+from tallystick.routing.issuers import IssuerIndex, IssuerRule
+from tallystick.runtime import Millis
 
 
 class Status(StrEnum):
@@ -22,18 +27,21 @@ class NumberPolicy(StrEnum):
     BACK_END = "back_end"
 
 
-class BackEnd(Struct, frozen=True, kw_only=True):
+class BackEnd(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One back-end payment system.
 
     `id` is the institution id: a fixed-length random number (claim 3). `schemes` are the card or account schemes it
     serves (`unionpay`, `visa`, or an account scheme). A smaller `priority` is preferred. `currencies` empty means all.
     `issuer` marks an institution whose card PINs the vault may store. `renew_at` is local time HH:MM in `zone`.
+    `in_flight_max` bounds the requests it has at a time, `per_second_max` those that start in a second (0: no bound);
+    after `failures_max` failed ones in a row its circuit opens.
+    `status` is live state: it belongs to no version of the table, and a back end begins SUSPENDED.
     """
 
     id: str
     name: str
     connector: str
-    status: Status
+    status: Status = Status.SUSPENDED
     schemes: frozenset[str]
     priority: int = 100
     currencies: frozenset[str] = frozenset()
@@ -41,21 +49,34 @@ class BackEnd(Struct, frozen=True, kw_only=True):
     numbers: NumberPolicy = NumberPolicy.NONE
     renew_at: str = "04:00"
     zone: str = "UTC"
+    in_flight_max: int = 256
+    per_second_max: int = 0
+    failures_max: int = 5
 
 
-class IssuerRule(Struct, frozen=True, kw_only=True):
-    """Card numbers that begin with `prefix` belong to `schemes`; more than one means a co-badged card, best first."""
+class Preference(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A co-badged card goes by `schemes`, best first, when the order is in `currency`; other schemes come after."""
 
-    prefix: str
+    currency: str
     schemes: tuple[str, ...]
 
 
-class RoutingTable(Struct, frozen=True, kw_only=True):
-    """All back ends and issuer rules under one version number that grows with every change."""
+USUAL_PREFERENCES: Final = (Preference(currency="CNY", schemes=("unionpay",)),)
+"""Inside mainland China a co-badged card goes to UnionPay."""
+
+
+class RoutingTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
+    """All back ends, issuer rules and preferences under one version number that grows with every change."""
 
     version: int
     back_ends: tuple[BackEnd, ...]
     issuer_rules: tuple[IssuerRule, ...]
+    preferences: tuple[Preference, ...] = USUAL_PREFERENCES
+
+    @cached_property
+    def index(self) -> IssuerIndex:
+        """Return the issuer rules in the form they are looked up in, made once for a table."""
+        return IssuerIndex(self.issuer_rules)
 
 
 class Decision(Struct, frozen=True, kw_only=True):
@@ -64,3 +85,43 @@ class Decision(Struct, frozen=True, kw_only=True):
     version: int
     candidates: tuple[BackEnd, ...]
     reason: tuple[str, ...]
+
+
+class RouteVersion(Struct, frozen=True, kw_only=True):
+    """Who made a version of the routing table, when and why; equal tables have equal digests.
+
+    `approver` is the second operator; None where none was asked for.
+    """
+
+    version: int
+    at: Millis
+    author: str
+    approver: str | None = None
+    note: str
+    digest: str
+
+
+class ChangeState(StrEnum):
+    """What became of a proposed change; STALE: another change was made before this one was approved."""
+
+    PROPOSED = "proposed"
+    APPLIED = "applied"
+    REJECTED = "rejected"
+    STALE = "stale"
+
+
+class RouteChange(Struct, frozen=True, kw_only=True):
+    """A whole new routing table that `author` proposes in the place of version `base`.
+
+    `decided_by` is who approved or rejected it.
+    """
+
+    id: str
+    base: int
+    at: Millis
+    author: str
+    note: str
+    digest: str
+    state: ChangeState = ChangeState.PROPOSED
+    decided_by: str | None = None
+    decided_at: Millis | None = None

@@ -3,13 +3,14 @@
 import asyncio
 import logging
 from base64 import urlsafe_b64encode
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
 import httpx2
 from msgspec import Struct
 
+from tallystick.assembly.facts import FINAL_STATES
 from tallystick.crypto.signing import Ed25519Public
 from tallystick.crypto.tls import client_context
 from tallystick.errors import TallystickError
@@ -17,7 +18,7 @@ from tallystick.runtime import Clock, Randomness, SystemClock, SystemRandomness,
 from tallystick.sdk.answers import FAILURE_MIN, Answer, answer_key, problem_of, read_answer
 from tallystick.sdk.errors import AnswerUnreadable, PlatformUnreachable
 from tallystick.sdk.keys import KEYS_TARGET, HeldKeys
-from tallystick.sdk.requests import Credentials, PaymentBinding, Request, seal_request, sign_get, target_of
+from tallystick.sdk.requests import Credentials, PaymentBinding, Request, seal_request, sign_get, sign_post, target_of
 from tallystick.sdk.retry import is_unknown_key, wait_before
 from tallystick.sdk.settings import DEFAULT_SUITE, Profile
 from tallystick.secret import Secret
@@ -38,6 +39,8 @@ from tallystick.wire.payment import (
 TIMEOUT_S: Final = 10.0  # s to connect, and to wait for each piece of an answer
 ANSWER_MAX: Final = 64 * 1024  # bytes; the longest answer is a key list of about 4 kB
 NONCE_BYTES: Final = 16
+SILENCE_S: Final = 30.0  # s without a word after which a stream of events counts as cut: two heartbeats
+COME_BACK_S: Final = 2.0  # s before a stream that ended is opened again
 NO_ANSWER: Final = (httpx2.NetworkError, httpx2.TimeoutException, httpx2.RemoteProtocolError)
 
 _log = logging.getLogger(__name__)
@@ -113,6 +116,24 @@ class TallystickClient:
         """Cancel a payment; PlatformProblem `already_final` when it was joined or ended before."""
         return await self._post(target_of("/v1/payments", payment, "cancel"), Nothing(), Done, idempotency_key)
 
+    def payment_events(self, payment: str) -> AsyncIterator[PaymentStatus]:
+        """Yield where a payment of this sender stands, then each new state until the final one.
+
+        The platform's stream of events only rings the bell: what is yielded was read and proven as by
+        `payment_status`. Where there is no stream the client looks every `COME_BACK_S`. A state that passes quickly may
+        be left out. Bound the time with `asyncio.timeout`: a payment in doubt may take a day.
+        """
+        target = target_of("/v1/payments", payment, "events")
+        return self._follow(target, lambda: self.payment_status(payment), lambda status: status.state)
+
+    def part_events(self, part: str) -> AsyncIterator[PartStatus]:
+        """Yield what became of a part this sender sent, then each new status until the final one.
+
+        As `payment_events`; `accepted`, `unknown` and `manual` are not final.
+        """
+        target = target_of("/v1/parts", part, "events")
+        return self._follow(target, lambda: self.part_status(part), lambda status: status.status)
+
     async def candidates(self, policy: str, element: WireElement, *, idempotency_key: str | None = None) -> Candidates:
         """List the rival parts under an element, as the payer's proven channel."""
         return await self._post("/v1/choices", Choice(policy=policy, element=element), Candidates, idempotency_key)
@@ -131,6 +152,21 @@ class TallystickClient:
     async def issue_value(self, value: str, valid_for: int, *, idempotency_key: str | None = None) -> Done:
         """Announce a value that the institution issued to a payer; `valid_for` in seconds (patent claim 10)."""
         return await self._post("/v1/values", IssuedValue(value=value, valid_for=valid_for), Done, idempotency_key)
+
+    async def post(
+        self, target: str, content: Struct, kind: type[_T], *, idempotency_key: str | None = None, wait_s: float = 0
+    ) -> _T:
+        """Send a signed message that is not sealed, to an address that takes such; for `sdk.deliveries`.
+
+        `wait_s` is how long the platform may hold its answer back.
+        """
+        kept = idempotency_key or new_id("idem", self._randomness)
+
+        async def build() -> Request:
+            created, nonce = self._seconds(), self._nonce()
+            return sign_post(self._credentials, target, content, created=created, nonce=nonce, idempotency_key=kept)
+
+        return await self._exchange(build, kind, wait_s)
 
     async def policies(self) -> tuple[str, ...]:
         """Return the names of the platform's split policies."""
@@ -168,13 +204,13 @@ class TallystickClient:
 
         return await self._exchange(build, kind)
 
-    async def _exchange(self, build: Callable[[], Awaitable[Request]], kind: type[_T]) -> _T:
+    async def _exchange(self, build: Callable[[], Awaitable[Request]], kind: type[_T], wait_s: float = 0) -> _T:
         """Build, send and read, again and anew while `wait_before` says so."""
         attempt = 1
         while True:
             try:
                 request = await build()
-                answer = await self._send(request)
+                answer = await self._send(request, wait_s)
                 return read_answer(answer, self._answer_key, request.nonce, kind)
             except TallystickError as failure:
                 wait = wait_before(attempt, failure, self._randomness)
@@ -205,12 +241,13 @@ class TallystickClient:
             raise problem_of(answer, proven=False)
         self._held.take(answer.body, self._clock.now())
 
-    async def _send(self, request: Request) -> Answer:
+    async def _send(self, request: Request, wait_s: float = 0) -> Answer:
         headers = {"accept-encoding": "identity", **request.headers}
+        timeout = httpx2.Timeout(TIMEOUT_S, read=TIMEOUT_S + wait_s) if wait_s else httpx2.USE_CLIENT_DEFAULT
         body = bytearray()
         try:
             async with self._http.stream(
-                request.method, request.target, headers=headers, content=request.body
+                request.method, request.target, headers=headers, content=request.body, timeout=timeout
             ) as response:
                 if "content-encoding" in response.headers:
                     raise AnswerUnreadable("the answer has a content coding, which was not asked for")
@@ -222,6 +259,36 @@ class TallystickClient:
             raise PlatformUnreachable("no answer came from the platform") from error
         found = {name.lower(): value for name, value in response.headers.items()}
         return Answer(status=response.status_code, headers=found, body=bytes(body))
+
+    async def _follow(
+        self, target: str, read: Callable[[], Awaitable[_T]], word_of: Callable[[_T], str]
+    ) -> AsyncIterator[_T]:
+        told = ""
+        while told not in FINAL_STATES:
+            if told:
+                await self._wait_for_news(target, told)
+            status = await read()
+            if word_of(status) != told:
+                told = word_of(status)
+                yield status
+
+    async def _wait_for_news(self, target: str, told: str) -> None:
+        """Return when the platform's stream tells something after `told`, or soon after it ended or did not begin.
+
+        Nothing in the stream is believed: it is not signed.
+        """
+        request = sign_get(self._credentials, target, created=self._seconds(), nonce=self._nonce())
+        headers = {"accept-encoding": "identity", "last-event-id": told, **request.headers}
+        timeout = httpx2.Timeout(TIMEOUT_S, read=SILENCE_S)
+        try:
+            async with self._http.stream("GET", target, headers=headers, timeout=timeout) as response:
+                if response.status_code < FAILURE_MIN:
+                    async for line in response.aiter_lines():
+                        if line.startswith("data:"):
+                            return
+        except NO_ANSWER:
+            _log.info("the stream of events was cut")
+        await self._clock.sleep(COME_BACK_S)
 
     def _seconds(self) -> int:
         return self._clock.now() // 1000

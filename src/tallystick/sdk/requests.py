@@ -81,11 +81,7 @@ def seal_request(
     Raises TooLarge when the content has more than `limits.CONTENT_MAX` bytes, FieldInvalid when key, nonce or
     idempotency key have a wrong form: nothing was sent.
     """
-    if not _IDEMPOTENCY_KEY.fullmatch(idempotency_key):
-        raise FieldInvalid(
-            f"an idempotency key has 1 to {limits.IDEMPOTENCY_KEY_MAX} ASCII characters without blanks",
-            field=IDEMPOTENCY_HEADER,
-        )
+    _check_idempotency_key(idempotency_key)
     clear = msgspec.json.encode(content, enc_hook=_reveal)
     if len(clear) > limits.CONTENT_MAX:
         raise TooLarge(f"a message's content has at most {limits.CONTENT_MAX} bytes")
@@ -98,6 +94,15 @@ def seal_request(
     return _sign(credentials, "POST", target, headers, msgspec.json.encode(envelope), created, nonce)
 
 
+def sign_post(
+    credentials: Credentials, target: str, content: Struct, *, created: int, nonce: str, idempotency_key: str
+) -> Request:
+    """Sign a POST that holds nothing secret and so is not sealed; everything else as in `seal_request`."""
+    _check_idempotency_key(idempotency_key)
+    headers = {"content-type": MEDIA_TYPE, IDEMPOTENCY_HEADER: idempotency_key}
+    return _sign(credentials, "POST", target, headers, msgspec.json.encode(content), created, nonce)
+
+
 def sign_get(credentials: Credentials, target: str, *, created: int, nonce: str) -> Request:
     """Sign a GET; `created` and `nonce` as in `seal_request`."""
     return _sign(credentials, "GET", target, {}, b"", created, nonce)
@@ -108,6 +113,14 @@ def target_of(collection: str, name: str, *rest: str) -> str:
     if not _ID.fullmatch(name):
         raise FieldInvalid("an id has letters, digits, _ and - only", field="id")
     return "/".join((collection, name, *rest))
+
+
+def _check_idempotency_key(key: str) -> None:
+    if not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise FieldInvalid(
+            f"an idempotency key has 1 to {limits.IDEMPOTENCY_KEY_MAX} ASCII characters without blanks",
+            field=IDEMPOTENCY_HEADER,
+        )
 
 
 def _sign(

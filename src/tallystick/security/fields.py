@@ -12,6 +12,8 @@ from tallystick.security.folding import fold, fold_digits
 _PAN: Final = re.compile(rf"[0-9]{{{limits.PAN_MIN},{limits.PAN_MAX}}}")
 _EXPIRY: Final = re.compile(r"[0-9]{2}(0[1-9]|1[0-2])")
 _PIN_BLOCK_1: Final = re.compile(r"1[4-9A-C][0-9A-F]{14}")
+_CHIP: Final = re.compile(rf"(?:[0-9A-F]{{2}}){{1,{limits.CHIP_MAX}}}")
+_SCHEME: Final = re.compile(r"[a-z0-9-]{2,32}")
 _ACCOUNT: Final = re.compile(r"[a-z0-9-]{2,32}:[^\s:]+")
 LUHN_WARNING: Final = "pan_luhn"
 
@@ -37,6 +39,20 @@ def _pin_block(value: str) -> Secret:
     return Secret(block)
 
 
+def _chip(value: str) -> Secret:
+    data = fold(value).upper()
+    if not _CHIP.fullmatch(data):
+        raise FieldInvalid(f"chip data are 1 to {limits.CHIP_MAX} bytes in hex", field="fields.chip")
+    return Secret(data)
+
+
+def _scheme(value: str) -> Secret:
+    name = fold(value)
+    if not _SCHEME.fullmatch(name):
+        raise FieldInvalid("a scheme has 2 to 32 small letters, digits or hyphens", field="fields.scheme")
+    return Secret(name)
+
+
 def _account(value: str) -> Secret:
     text = fold(value)
     if len(text) > limits.ACCOUNT_MAX or not _ACCOUNT.fullmatch(text):
@@ -57,6 +73,8 @@ _CHECKS: Final[Mapping[str, Callable[[str], Secret]]] = {
     "pan": _pan,
     "expiry": _expiry,
     "pin_block": _pin_block,
+    "chip": _chip,
+    "scheme": _scheme,
     "account": _account,
     "secret": _text("secret", limits.PASSWORD_MAX),
     "username": _text("username", limits.USERNAME_MAX),

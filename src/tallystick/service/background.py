@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from tallystick import limits
@@ -14,10 +15,11 @@ _log = logging.getLogger(__name__)
 
 
 class Carriers:
-    """The payments this process is carrying."""
+    """The payments this process is carrying; `carried` hears the id of each one that comes to rest."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Platform, carried: Callable[[str], None] = lambda _: None) -> None:
         self._platform = platform
+        self._carried = carried
         self._tasks: set[asyncio.Task[None]] = set()
 
     def require_room(self) -> None:
@@ -45,3 +47,4 @@ class Carriers:
             _log.warning("payment %s is left to the sweep: %s", payment_id, error.code)
         except Exception as error:  # noqa: BLE001 - asyncio would print the unforeseen, with whatever its text holds
             _log.error("payment %s is left to the sweep: %s", payment_id, type(error).__name__)
+        self._carried(payment_id)

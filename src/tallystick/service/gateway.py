@@ -4,26 +4,24 @@ Who the peer is comes from its certificate; what it says is believed once its si
 sender is signed: under the sender's own MAC key, or by the platform's identity key.
 """
 
+import contextlib
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import msgspec
-from msgspec import Struct
 from starlette.requests import Request
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from tallystick import limits, orders, overview
 from tallystick.channels.admit import Revocations
-from tallystick.channels.model import Channel
 from tallystick.crypto import httpsig
-from tallystick.crypto.signing import HmacKey, Signer, Verifier
+from tallystick.crypto.signing import HmacKey, Signer
 from tallystick.crypto.x509 import PeerCertificate
 from tallystick.errors import (
     CertificateMissing,
-    CertificateWrongPurpose,
     Malformed,
     MethodRefused,
     NotFound,
@@ -33,16 +31,27 @@ from tallystick.errors import (
     TooLarge,
 )
 from tallystick.path import Platform, accept
-from tallystick.routing.model import BackEnd
 from tallystick.runtime import new_id
-from tallystick.security.model import Arrival, Sender
+from tallystick.security.model import Arrival
 from tallystick.security.verify import verify
 from tallystick.service import problems
 from tallystick.service.background import Carriers
+from tallystick.service.handling import (
+    Caller,
+    Guest,
+    GuestHandlers,
+    Handler,
+    Handlers,
+    Reply,
+    Response,
+    back_end_of,
+    channel_of,
+)
 from tallystick.service.senders import Institutions, Senders
 from tallystick.service.server import PEER
 
 JSON: Final = "application/json"
+EVENT_STREAM: Final = "text/event-stream"
 UNAVAILABLE: Final = 503
 RETRY_AFTER_S: Final = "1"  # s a sender is asked to wait after 503
 METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
@@ -51,35 +60,6 @@ SINGLE_HEADERS: Final = frozenset({"content-digest", "content-type", "idempotenc
 _NONCE: Final = re.compile(r';nonce="([A-Za-z0-9_-]{1,64})"')
 
 _log = logging.getLogger(__name__)
-
-
-class Caller(Struct, kw_only=True):
-    """Who sent the request at hand: exactly one of `channel` and `back_end` is there."""
-
-    arrival: Arrival
-    peer: PeerCertificate
-    sender: Sender
-    key: Verifier
-    channel: Channel | None = None
-    back_end: BackEnd | None = None
-
-
-class Reply(Struct, frozen=True):
-    """What a handler answers."""
-
-    status: int
-    body: bytes
-
-
-class Response(Struct, frozen=True):
-    """An answer as the server takes it."""
-
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
-
-
-Handler = Callable[[Request, Caller], Awaitable[Reply]]
 
 
 class Endpoint:
@@ -92,7 +72,13 @@ class Endpoint:
         """Answer one request."""
         response = await self._respond(Request(scope, receive))
         await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
-        await send({"type": "http.response.body", "body": response.body})
+        if response.stream is None:
+            await send({"type": "http.response.body", "body": response.body})
+            return
+        async with contextlib.aclosing(response.stream) as stream:
+            async for chunk in stream:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
 
 class Gateway:
@@ -106,16 +92,21 @@ class Gateway:
         institutions: Institutions,
         identity: Signer,
         carriers: Carriers,
+        more: Handlers | None = None,
+        guests: GuestHandlers | None = None,
     ) -> None:
         self._platform = platform
         self._revocations = revocations
         self._identity = identity
         self._carriers = carriers
+        self._more = more or {}
+        self._guests = guests or {}
         self._senders = Senders(platform.store, institutions, platform.keyring)
 
     def app(self) -> Router:
         """Return the ASGI application."""
-        routes: dict[str, dict[str, Handler]] = {
+        routes: Handlers = {
+            **self._more,
             "/v1/parts": {"POST": self._post_part},
             "/v1/parts/{id}": {"GET": self._get_part},
             "/v1/payments": {"POST": self._post_payment},
@@ -127,11 +118,23 @@ class Gateway:
             "/{unknown:path}": {},
         }
         published = Route("/.well-known/tallystick-keys", Endpoint(self._published), methods=["GET"])
-        return Router([published, *(self._route(path, handlers) for path, handlers in routes.items())])
+        guests = [self._guest_route(path, by_method) for path, by_method in self._guests.items()]
+        return Router([published, *guests, *(self._route(path, handlers) for path, handlers in routes.items())])
 
-    def _route(self, path: str, handlers: dict[str, Handler]) -> Route:
+    def _route(self, path: str, handlers: Mapping[str, Handler]) -> Route:
         async def respond(request: Request) -> Response:
             return await self._answer(request, handlers.get(request.method, _nowhere if not handlers else _not_so))
+
+        return Route(path, Endpoint(respond), methods=METHODS)
+
+    def _guest_route(self, path: str, handlers: Mapping[str, Callable[[Request, Guest], Awaitable[Reply]]]) -> Route:
+        async def respond(request: Request) -> Response:
+            try:
+                guest = Guest(peer=self._check_peer(request), arrival=await self._arrival(request))
+                reply = await handlers.get(request.method, _not_so)(request, guest)
+            except Exception as error:  # noqa: BLE001 - as in `_answer`
+                return _response(self._failure(error), problems.MEDIA_TYPE, {})
+            return _response(reply, JSON, dict(reply.headers))
 
         return Route(path, Endpoint(respond), methods=METHODS)
 
@@ -150,6 +153,8 @@ class Gateway:
             reply, media_type = await handler(request, caller), JSON
         except Exception as error:  # noqa: BLE001 - the edge answers every failure, and says nothing about the unforeseen
             reply, media_type = self._failure(error), problems.MEDIA_TYPE
+        if reply.stream is not None:
+            return _response(reply, EVENT_STREAM, {})
         return _response(reply, media_type, self._signature(caller, reply))
 
     async def _caller(self, request: Request) -> Caller:
@@ -218,7 +223,7 @@ class Gateway:
         accepted = await accept(
             self._platform,
             caller.arrival,
-            channel=_channel(caller),
+            channel=channel_of(caller),
             certificate=caller.peer.fingerprint,
             sender=caller.sender,
             key=caller.key,
@@ -228,14 +233,14 @@ class Gateway:
         return Reply(202, accepted.body)
 
     async def _get_part(self, request: Request, caller: Caller) -> Reply:
-        channel, part_id = _channel(caller), request.path_params["id"]
+        channel, part_id = channel_of(caller), request.path_params["id"]
         verify(caller.arrival, caller.sender, caller.key)
         now = self._platform.clock.now()
         status = await self._platform.store.read(lambda books: overview.part_status(books, part_id, channel.id, now))
         return Reply(200, msgspec.json.encode(status))
 
     async def _post_payment(self, _: Request, caller: Caller) -> Reply:
-        channel = _channel(caller)
+        channel = channel_of(caller)
         body = await orders.create_payment(
             self._platform, caller.arrival, channel=channel, sender=caller.sender, key=caller.key
         )
@@ -258,7 +263,7 @@ class Gateway:
 
     async def _choose(self, _: Request, caller: Caller) -> Reply:
         accepted = await orders.settle_quarantine(
-            self._platform, caller.arrival, channel=_channel(caller), sender=caller.sender, key=caller.key
+            self._platform, caller.arrival, channel=channel_of(caller), sender=caller.sender, key=caller.key
         )
         if accepted.joined is not None:
             self._carriers.start(accepted.joined)
@@ -266,13 +271,13 @@ class Gateway:
 
     async def _set_number(self, _: Request, caller: Caller) -> Reply:
         body = await orders.set_number(
-            self._platform, caller.arrival, _back_end(caller), sender=caller.sender, key=caller.key
+            self._platform, caller.arrival, back_end_of(caller), sender=caller.sender, key=caller.key
         )
         return Reply(200, body)
 
     async def _issue_value(self, _: Request, caller: Caller) -> Reply:
         body = await orders.issue_value(
-            self._platform, caller.arrival, _back_end(caller), sender=caller.sender, key=caller.key
+            self._platform, caller.arrival, back_end_of(caller), sender=caller.sender, key=caller.key
         )
         return Reply(200, body)
 
@@ -302,25 +307,15 @@ async def _nowhere(_request: Request, _caller: Caller) -> Reply:
     raise NotFound("nothing is at this address")
 
 
-async def _not_so(_request: Request, _caller: Caller) -> Reply:
+async def _not_so(_request: Request, _caller: Caller | Guest) -> Reply:
     raise MethodRefused("this address does not take this method")
 
 
-def _channel(caller: Caller) -> Channel:
-    if caller.channel is None:
-        raise CertificateWrongPurpose("this address is for channels, not for institutions")
-    return caller.channel
-
-
-def _back_end(caller: Caller) -> BackEnd:
-    if caller.back_end is None:
-        raise CertificateWrongPurpose("this address is for institutions, not for channels")
-    return caller.back_end
-
-
 def _response(reply: Reply, media_type: str, headers: dict[str, str]) -> Response:
+    fixed = {"content-type": media_type, "cache-control": "no-store"}
+    if reply.stream is None:
+        fixed["content-length"] = str(len(reply.body))
     more = {"retry-after": RETRY_AFTER_S} if reply.status == UNAVAILABLE else {}
-    fixed = {"content-type": media_type, "content-length": str(len(reply.body)), "cache-control": "no-store"}
     lines = {**fixed, **headers, **more}
     raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in lines.items()]
-    return Response(reply.status, raw, reply.body)
+    return Response(reply.status, raw, reply.body, reply.stream)

@@ -1,18 +1,13 @@
-"""The other books in memory: channels, replay, routes, connectors, users, notices, intents."""
+"""The other books in memory: channels, replay, connectors, users, notices."""
 
 from msgspec.structs import replace
 
 from tallystick.channels.model import Channel
-from tallystick.delivery.model import Intent, IntentState
-from tallystick.errors import AlreadyExists, NotFound, Replayed, StoreFailed, TooMany
-from tallystick.routing.model import BackEnd, IssuerRule, RoutingTable
+from tallystick.errors import AlreadyExists, NotFound, Replayed, StoreFailed
 from tallystick.runtime import Millis
 from tallystick.security.model import StoredAnswer
-from tallystick.testing.memory_payments import MemoryPayments
 from tallystick.testing.memory_table import Journal, MemoryBook, Table
 from tallystick.vault.model import Notice, StoredCredential, User
-
-STAN_MAX = 999_999  # six digits, ISO 8583 DE11
 
 
 class MemoryChannels(MemoryBook):
@@ -79,34 +74,6 @@ class MemoryReplay(MemoryBook):
         for _, key in answers:
             self._answers.drop(key)
         return len(nonces) + len(answers)
-
-
-class MemoryRoutes(MemoryBook):
-    """Implement `routing.ports.RouteBook`."""
-
-    def __init__(self, journal: Journal) -> None:
-        super().__init__(journal)
-        self._back_ends: Table[str, BackEnd] = Table(journal)
-        self._rules: Table[None, tuple[int, tuple[IssuerRule, ...]]] = Table(journal)
-
-    async def routing_table(self) -> RoutingTable:
-        """Read the whole table with its version, back ends by id."""
-        version, rules = self._rules.get(None) or (0, ())
-        back_ends = sorted(self._back_ends.rows(), key=lambda back_end: back_end.id)
-        return RoutingTable(version=version, back_ends=tuple(back_ends), issuer_rules=rules)
-
-    async def put_back_end(self, back_end: BackEnd) -> int:
-        """Add or replace a back end by id; returns the new version. Raises AlreadyExists when another has its name."""
-        if any(back_end.id != other.id and back_end.name == other.name for other in self._back_ends.rows()):
-            raise AlreadyExists("another back end has this name")
-        self._back_ends.put(back_end.id, back_end)
-        return await self.put_issuer_rules((await self.routing_table()).issuer_rules)
-
-    async def put_issuer_rules(self, rules: tuple[IssuerRule, ...]) -> int:
-        """Replace all issuer rules; returns the new version."""
-        version = (await self.routing_table()).version + 1
-        self._rules.put(None, (version, rules))
-        return version
 
 
 class MemoryConnectors(MemoryBook):
@@ -211,51 +178,3 @@ class MemoryNotices(MemoryBook):
     async def drop_notice(self, notice_id: str) -> None:
         """Delete a notice that was sent or given up."""
         self._notices.drop(notice_id)
-
-
-class MemoryIntents(MemoryPayments):
-    """Implement `delivery.ports.IntentBook`; an intent needs its payment."""
-
-    def __init__(self, journal: Journal) -> None:
-        super().__init__(journal)
-        self._stans: Table[tuple[str, str], int] = Table(journal)
-        self._intents: Table[str, tuple[Intent, ...]] = Table(journal)
-        self._sending: Table[tuple[str, int], Intent] = Table(journal)
-
-    async def next_stan(self, back_end: str, day: str) -> int:
-        """Return the next trace number of a back end and hour (YYYYMMDDHH): 1 to 999999, never twice; then TooMany."""
-        stan = (self._stans.get((back_end, day)) or 0) + 1
-        if stan > STAN_MAX:
-            raise TooMany("the trace numbers of this back end and hour are used up")
-        self._stans.put((back_end, day), stan)
-        return stan
-
-    async def add_intent(self, intent: Intent) -> None:
-        """Record an intent; raises AlreadyExists when the payment has one with this `n`."""
-        if await self.payment(intent.payment_id) is None:
-            raise StoreFailed("an intent needs a payment")
-        earlier = self._intents.get(intent.payment_id) or ()
-        if any(intent.n == other.n for other in earlier):
-            raise AlreadyExists("the payment has an intent with this number")
-        self._intents.put(intent.payment_id, (*earlier, intent))
-        if intent.state is IntentState.SENDING:
-            self._sending.put((intent.payment_id, intent.n), intent)
-
-    async def settle_intent(self, payment_id: str, n: int, *, state: IntentState, code: str | None, at: Millis) -> bool:
-        """Settle an intent that is SENDING; False when it was settled already."""
-        sending = self._sending.get((payment_id, n))
-        if sending is None:
-            return False
-        settled = replace(sending, state=state, code=code, settled_at=at)
-        intents = self._intents.get(payment_id) or ()
-        self._intents.put(payment_id, tuple(settled if intent.n == n else intent for intent in intents))
-        self._sending.drop((payment_id, n))
-        return True
-
-    async def intents(self, payment_id: str) -> list[Intent]:
-        """List the intents of a payment by `n`."""
-        return sorted(self._intents.get(payment_id) or (), key=lambda intent: intent.n)
-
-    async def sending_intents(self, limit: int) -> list[Intent]:
-        """List unsettled intents, oldest first: after a crash their outcome is unknown."""
-        return self._sending.rows()[:limit]

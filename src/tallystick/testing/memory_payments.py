@@ -9,6 +9,7 @@ from tallystick.assembly.facts import ElementKind, Fate, Order, PaymentState
 from tallystick.assembly.model import Claim, Element, Part, PartFacts, Payment
 from tallystick.errors import AlreadyExists, AlreadyFinal, StoreFailed
 from tallystick.runtime import Millis
+from tallystick.testing.memory_events import MemoryEvents
 from tallystick.testing.memory_table import Journal, MemoryBook, Table
 
 
@@ -21,7 +22,7 @@ class Issued(Struct, frozen=True, kw_only=True):
     valid_until: Millis
 
 
-class MemoryPayments(MemoryBook):
+class MemoryPayments(MemoryEvents):
     """Implement `assembly.ports.PaymentBook`; a part whose content was erased is held as its facts."""
 
     def __init__(self, journal: Journal) -> None:
@@ -70,7 +71,9 @@ class MemoryPayments(MemoryBook):
         if payment is None or payment.fate is not None:
             return False
         self._waiting.drop((payment.element.digest, payment.policy))
-        self._payments.put(payment_id, replace(payment, fate=fate, state=PaymentState(fate.value), updated_at=at))
+        state = PaymentState(fate.value)
+        self._payments.put(payment_id, replace(payment, fate=fate, state=state, updated_at=at))
+        self._note_event(payment_id, None, state, at)
         return True
 
     async def advance(
@@ -90,6 +93,7 @@ class MemoryPayments(MemoryBook):
             return False
         texts = {"back_end": back_end, "response_code": response_code, "reason": reason}
         self._payments.put(payment_id, replace(payment, state=state, updated_at=at, **texts))
+        self._note_event(payment_id, expected, state, at)
         return True
 
     async def expired_payments(self, now: Millis, limit: int) -> list[str]:

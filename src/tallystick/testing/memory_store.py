@@ -9,13 +9,15 @@ from tallystick.errors import Misconfigured, StoreFailed
 from tallystick.testing.memory_books import (
     MemoryChannels,
     MemoryConnectors,
-    MemoryIntents,
     MemoryNotices,
     MemoryReplay,
-    MemoryRoutes,
     MemoryUsers,
 )
+from tallystick.testing.memory_events import MemoryWebhooks
+from tallystick.testing.memory_intents import MemoryIntents
 from tallystick.testing.memory_payments import MemoryClaims
+from tallystick.testing.memory_pull import MemoryPulls
+from tallystick.testing.memory_routes import MemoryRoutes
 from tallystick.testing.memory_table import Journal
 
 T = TypeVar("T")
@@ -30,8 +32,10 @@ class MemoryBooks(
     MemoryConnectors,
     MemoryUsers,
     MemoryNotices,
+    MemoryPulls,
+    MemoryWebhooks,
 ):
-    """All books in memory; implements `delivery.books.Books`."""
+    """All books in memory; implements `delivery.books.Books` and `outcomes.ports.OutcomeBooks`."""
 
 
 class MemoryStore:

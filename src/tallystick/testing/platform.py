@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tallystick import limits
+from tallystick.adapters.keys.epochs import EPOCH_OVER_MS, RECOVERY_OVER_MS
 from tallystick.adapters.keys.opening import JweOpener
 from tallystick.assembly import policy as policies
 from tallystick.assembly.model import SplitPolicy
@@ -16,8 +17,9 @@ from tallystick.crypto.jose import JweKey
 from tallystick.crypto.signing import HmacKey
 from tallystick.errors import KeyUnknown
 from tallystick.path import Platform
-from tallystick.routing.institutions import STARTING_RULES
-from tallystick.routing.model import BackEnd, IssuerRule, Status
+from tallystick.routing.issuer_file import shipped_rules
+from tallystick.routing.issuers import IssuerRule
+from tallystick.routing.model import BackEnd, Status
 from tallystick.runtime import Millis, Randomness
 from tallystick.security.model import Sender
 from tallystick.security.ports import Opener, Purpose
@@ -26,13 +28,14 @@ from tallystick.testing.clock import SeededRandomness, VirtualClock
 from tallystick.testing.connector import ScriptedConnector, ScriptedConnectors
 from tallystick.testing.memory_store import MemoryStore
 from tallystick.testing.quick_stretcher import QuickStretcher
+from tallystick.testing.routes import put_back_end, put_issuer_rules
 from tallystick.wire.keys import JWE_SUITE, PublishedKey
 
 HPKE_KEY: Final = "pk_hpke"
 BROWSER_KEY: Final = "pk_browser"
 JWE_KEY: Final = "pk_jwe"
 ALL_FIELDS: Final = frozenset(
-    {"pan", "expiry", "pin_block", "account", "secret", "username", "password", "share", "order"}
+    {"pan", "expiry", "pin_block", "account", "secret", "username", "password", "scheme", "share", "order"}
 )
 
 
@@ -45,7 +48,10 @@ class MemoryKeyring:
 
 
 class MemoryEpochs:
-    """At-rest keys of parts in memory (`security.ports.EpochKeys`), with the life that file keys have."""
+    """Epoch keys in memory, of parts and of account numbers in doubt, with the life that file keys have.
+
+    Implements `security.ports.EpochKeys` and `delivery.ports.RecoveryKeys`.
+    """
 
     def __init__(self, randomness: Randomness) -> None:
         self._randomness = randomness
@@ -67,7 +73,14 @@ class MemoryEpochs:
 
     def destroy_before(self, now: Millis) -> list[str]:
         """Destroy every key older than `limits.EPOCH_KEPT_MS`."""
-        over = [begins for begins in self._keys if begins + limits.EPOCH_KEPT_MS <= now]
+        return self._destroy([begins for begins in self._keys if begins + limits.EPOCH_KEPT_MS <= now])
+
+    def destroy_unused(self, now: Millis, in_use: frozenset[str]) -> list[str]:
+        """Destroy the keys of epochs that are over and not in use, or older than any recovery."""
+        over = [begins for begins in self._keys if begins + EPOCH_OVER_MS <= now]
+        return self._destroy([b for b in over if f"ep_{b}" not in in_use or b + RECOVERY_OVER_MS <= now])
+
+    def _destroy(self, over: list[int]) -> list[str]:
         for begins in over:
             del self._keys[begins]
         return [f"ep_{begins}" for begins in over]
@@ -136,6 +149,7 @@ class MemoryPlatform:
     keyring: MemoryKeyring
     opening_keys: MemoryOpeningKeys
     epochs: MemoryEpochs
+    recovery_keys: MemoryEpochs
     randomness: SeededRandomness
     members: dict[str, Member] = field(default_factory=dict)
 
@@ -168,13 +182,13 @@ class MemoryPlatform:
 
     async def back_end(self, back_end: BackEnd, connector: ScriptedConnector | None = None) -> ScriptedConnector:
         """Put a back end into the routing table, with a connector that approves unless another one is given."""
-        await self.store.transact(lambda books: books.put_back_end(back_end))
+        await self.store.transact(lambda books: put_back_end(books, back_end))
         self.connectors.by_institution[back_end.id] = connector or ScriptedConnector()
         return self.connectors.by_institution[back_end.id]
 
     async def rules(self, rules: tuple[IssuerRule, ...]) -> None:
         """Replace the issuer rules."""
-        await self.store.transact(lambda books: books.put_issuer_rules(rules))
+        await self.store.transact(lambda books: put_issuer_rules(books, rules))
 
 
 def bank(institution: str = "10000001", **facts: object) -> BackEnd:
@@ -189,21 +203,22 @@ def bank(institution: str = "10000001", **facts: object) -> BackEnd:
 
 
 async def memory_platform(*, seed: int = 0, own_policies: tuple[SplitPolicy, ...] = ()) -> MemoryPlatform:
-    """Return a platform with the built-in policies and starting issuer rules; it has no channel and no back end yet."""
+    """Return a platform with the built-in policies and shipped issuer rules; it has no channel and no back end yet."""
     store, clock, randomness = MemoryStore(), VirtualClock(), SeededRandomness(seed)
     connectors, keyring = ScriptedConnectors(), MemoryKeyring()
-    opening_keys, epochs = MemoryOpeningKeys(), MemoryEpochs(randomness)
+    opening_keys, epochs, recovery_keys = MemoryOpeningKeys(), MemoryEpochs(randomness), MemoryEpochs(randomness)
     platform = Platform(
         store=store,
         keyring=keyring,
         opening_keys=opening_keys,
         epochs=epochs,
+        recovery_keys=recovery_keys,
         connectors=connectors,
         stretcher=QuickStretcher(),
         policies=policies.load((*policies.BUILT_IN, *own_policies)),
         clock=clock,
         randomness=randomness,
     )
-    made = MemoryPlatform(platform, store, clock, connectors, keyring, opening_keys, epochs, randomness)
-    await made.rules(STARTING_RULES)
+    made = MemoryPlatform(platform, store, clock, connectors, keyring, opening_keys, epochs, recovery_keys, randomness)
+    await made.rules(shipped_rules())
     return made

@@ -9,11 +9,15 @@ from tallystick.secret import Pan, Secret
 
 
 class CardCredential(Struct, frozen=True, kw_only=True):
-    """A card: number, expiry as YYMM, and the PIN as an ISO 9564 format 1 block in hex, where there is one."""
+    """A card: number, expiry as YYMM, PIN as an ISO 9564 format 1 block in hex, and chip data, where they are there.
+
+    `chip` is the EMV data of DE55 in upper-case hex; it is passed through as it is.
+    """
 
     pan: Pan
     expiry: Secret | None = None
     pin_block: Secret | None = None
+    chip: Secret | None = None
 
 
 class AccountCredential(Struct, frozen=True, kw_only=True):

@@ -16,17 +16,18 @@ from tallystick.vault.ports import Stretcher, VaultStore
 
 
 def routing_facts(kind: CredentialKind, fields: Mapping[str, Secret], payment: Payment, currency: str) -> RoutingFacts:
-    """Take from joined fields what routing may know: leading card digits, an account's scheme, an institution."""
+    """Take from joined fields what routing may know: leading card digits, schemes, an institution."""
     institution = payment.element.institution
     if kind is CredentialKind.LOGIN and institution is None and len(payment.allowed) == 1:
         institution = payment.allowed[0]
-    pan, account = fields.get("pan"), fields.get("account")
+    pan, account, brand = fields.get("pan"), fields.get("account"), fields.get("scheme")
     return RoutingFacts(
         kind=kind,
         currency=currency,
         institution=institution,
         issuer=pan.reveal()[: limits.ISSUER_DIGITS] if pan is not None else None,
         scheme=account.reveal().partition(":")[0] if account is not None else None,
+        brand=brand.reveal() if brand is not None else None,
         allowed=payment.allowed,
     )
 
@@ -50,7 +51,12 @@ async def obtain(
         match kind:
             case CredentialKind.CARD:
                 pan = Pan(fields["pan"].reveal())
-                return CardCredential(pan=pan, expiry=fields.get("expiry"), pin_block=fields.get("pin_block"))
+                return CardCredential(
+                    pan=pan,
+                    expiry=fields.get("expiry"),
+                    pin_block=fields.get("pin_block"),
+                    chip=fields.get("chip"),
+                )
             case CredentialKind.ACCOUNT:
                 return AccountCredential(account=fields["account"], secret=fields["secret"])
             case CredentialKind.LOGIN:

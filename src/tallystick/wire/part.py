@@ -88,7 +88,10 @@ class PartReceipt(Struct, frozen=True, kw_only=True):
 
 
 class PartStatus(Struct, frozen=True, kw_only=True):
-    """What a part's own sender may learn: `accepted` until the payment has its final state."""
+    """What a part's own sender may learn: `accepted` until the payment was sent and ended, or nobody knows how.
+
+    `unknown` and `manual` are on their way to a final status; the others that follow `accepted` are final.
+    """
 
     part: str
     status: str

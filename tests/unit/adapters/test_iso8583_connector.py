@@ -1,147 +1,46 @@
-"""The connector and the UnionPay-style sandbox over real TLS on loopback."""
+"""The connector and the UnionPay-style sandbox over real TLS on loopback: requests, answers, and what goes wrong."""
 
 import asyncio
-import contextlib
-import json
+import logging
 import signal
 import socket
 import sys
-import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import pytest
+from iso8583_world import AES_KEY, PAN, PAN_WITHOUT_PIN, PIN, Place, connected, instruction, until
 
-from tallystick.adapters.ca_files import FileCa
-from tallystick.adapters.connectors.iso8583 import Iso8583Connector
-from tallystick.adapters.connectors.iso8583_messages import APPROVED, DECLINED
-from tallystick.adapters.connectors.iso8583_settings import Iso8583Settings, decode_settings
-from tallystick.assembly.facts import Order
-from tallystick.crypto import pin
-from tallystick.crypto.ca import BACK_END, CHANNEL, DAY_MS, PLATFORM, Profile
-from tallystick.crypto.tls import client_context
-from tallystick.crypto.x509 import make_csr, new_private_key
-from tallystick.delivery.model import Answer, Instruction, MessageIds, Verdict
-from tallystick.errors import Misconfigured, NotSent, OutcomeUnknown
-from tallystick.runtime import Millis, SystemClock
+from tallystick.delivery.model import Answer, Verdict
+from tallystick.errors import NotSent, OutcomeUnknown, Unfit
 from tallystick.secret import Pan, Secret
 from tallystick.testing.sandbox import record
-from tallystick.testing.sandbox.unionpay import SandboxConfig, UnionPaySandbox
-from tallystick.testing.sandbox.unionpay_issuer import Card
-from tallystick.vault.model import AccountCredential, CardCredential
+from tallystick.vault.model import AccountCredential
 
-TDES_KEY = "0123456789ABCDEFFEDCBA9876543210"
-AES_KEY = "C1D0F8FB4958670DBA40AB1F3752EF0D"
-MAC_KEY = "2B7E151628AED2A6ABF7158809CF4F3C"
-PAN = "6221558812340000"
-PIN = "123456"
-
-
-@dataclass
-class Place:
-    """An authority and the certificates of one test run."""
-
-    ca: FileCa
-    directory: Path
-    made: dict[str, tuple[Path, Path]] = field(default_factory=dict)
-
-    def certify(self, name: str, profile: Profile, uri: str, dns: tuple[str, ...] = ()) -> None:
-        key = new_private_key()
-        now = Millis(time.time_ns() // 1_000_000)
-        chain = self.ca.issue(make_csr(key, uri=uri, common_name=name), profile, uri=uri, dns=dns, now=now, life=DAY_MS)
-        files = self.directory / f"{name}.pem", self.directory / f"{name}.key"
-        for path, content in zip(files, (chain, key), strict=True):
-            path.touch(mode=0o600)
-            path.write_bytes(content)
-        self.made[name] = files
-
-    def sandbox(self, **changes: Any) -> SandboxConfig:
-        cert, key = self.made["bank"]
-        cards = {PAN: Card(pin=PIN, expiry="3012"), "6221558812340018": Card()}
-        plain = {"mac_key": MAC_KEY, "pin_key": TDES_KEY, "cards": cards, "delay_s": 1.6}
-        return SandboxConfig(cert=str(cert), key=str(key), ca=str(self.ca.trust), **{**plain, **changes})
-
-    def connector(self, port: int, who: str = "platform", **changes: Any) -> Iso8583Connector:
-        context = client_context(self.ca.trust, *self.made[who])
-        return Iso8583Connector(settings(port=port, **changes), context, SystemClock())
+UNIONPAY_46: Final = {
+    "ours": {"network": {"kind": "unionpay46", "destination": "00010000", "source": "48021910"}},
+    "theirs": {"network": {"kind": "unionpay46", "destination": "48021910", "source": "00010000"}},
+}
+TPDU_5: Final = {
+    "ours": {"network": {"kind": "tpdu5", "destination": "0001", "source": "0002"}},
+    "theirs": {"network": {"kind": "tpdu5", "destination": "0002", "source": "0001"}},
+}
+TPDU_11: Final = {
+    "ours": {"network": {"kind": "tpdu11", "destination": "0001", "source": "0002", "terminal": "600300310000"}},
+    "theirs": {"network": {"kind": "tpdu11", "destination": "0002", "source": "0001"}},
+}
+NO_HEADER: Final = {"ours": {}, "theirs": {}}
+VARIANTS: Final = {
+    "cmac, format 0": {},
+    "x9.19": {"mac": "x9.19", "mac_key": AES_KEY},
+    "format 4": {"pin_format": 4, "pin_key": AES_KEY},
+    "terminal MAC": {"mac": "pos-ecb", "mac_key": AES_KEY},
+    "member MAC text": {"mac_text": "member", "mac": "x9.19", "mac_key": AES_KEY},
+}
 
 
-def settings(**changes: Any) -> Iso8583Settings:
-    return decode_settings(json.dumps(plain_settings() | changes).encode())
-
-
-def plain_settings() -> dict[str, Any]:
-    return {
-        "host": "127.0.0.1",
-        "port": 1,
-        "server_name": "localhost",
-        "acquirer": "48021910",
-        "forwarder": "48021910",
-        "terminal": "00000001",
-        "merchant": "898310148160001",
-        "mac_key": MAC_KEY,
-        "pin_key": TDES_KEY,
-        "timeout_s": 1.0,
-    }
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    directory = tmp_path_factory.mktemp("iso8583")
-    ca = FileCa.create(directory / "ca", name="test", now=Millis(time.time_ns() // 1_000_000))
-    made = Place(ca, directory)
-    made.certify("bank", BACK_END, "tallystick:institution:inst_bank", ("localhost",))
-    made.certify("platform", PLATFORM, "tallystick:platform:main")
-    made.certify("shop", CHANNEL, "tallystick:channel:ch_shop")
-    return made
-
-
-@contextlib.asynccontextmanager
-async def running(place: Place, **changes: Any) -> AsyncIterator[UnionPaySandbox]:
-    sandbox = UnionPaySandbox(place.sandbox(**changes))
-    await sandbox.start()
-    try:
-        yield sandbox
-    finally:
-        await sandbox.stop()
-
-
-@contextlib.asynccontextmanager
-async def connected(
-    place: Place, *, who: str = "platform", sandbox: dict[str, Any] | None = None, **changes: Any
-) -> AsyncIterator[tuple[Iso8583Connector, UnionPaySandbox]]:
-    async with running(place, **(sandbox or {})) as back_end:
-        connector = place.connector(back_end.port, who, **changes)
-        try:
-            yield connector, back_end
-        finally:
-            await connector.aclose()
-
-
-def instruction(number: int = 1, *, amount: int = 1000, digits: str | None = PIN, **changes: Any) -> Instruction:
-    block = None if digits is None else pin.pin_block_1(Secret(digits))
-    card = {"pan": Pan(PAN), "expiry": Secret("3012"), "pin_block": block, **changes}
-    return Instruction(
-        payment_id=f"pay_{number}",
-        order=Order(payee="Tea shop", amount=amount, currency=card.pop("currency", "CNY")),
-        ids=MessageIds(stan=f"{number:06d}", rrn=f"{number:012d}", key=f"key-{number}", at=Millis(1_764_000_000_000)),
-        credential=card.pop("credential", None) or CardCredential(**card),
-    )
-
-
-@pytest.mark.parametrize(
-    "variant",
-    [
-        {},
-        {"header": "binary2"},
-        {"mac": "x9.19", "mac_key": AES_KEY},
-        {"pin_format": 4, "pin_key": AES_KEY},
-    ],
-    ids=["cmac, format 0", "binary header", "x9.19", "format 4"],
-)
+@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
 async def test_a_right_card_and_pin_are_approved_with_an_approval_code(place: Place, variant: dict[str, Any]) -> None:
     async with connected(place, sandbox=variant, **variant) as (connector, sandbox):
         answer = await connector.deliver(instruction(7))
@@ -158,58 +57,137 @@ async def test_a_right_card_and_pin_are_approved_with_an_approval_code(place: Pl
         "pin": "verified",
         "outcome": "00",
         "effective": True,
+        "undone": False,
     } == {name: value for name, value in entry.items() if name != "at"}
 
 
 @pytest.mark.parametrize(
-    ("changes", "code"),
+    ("form", "length", "network"),
     [
-        ({"digits": "654321"}, "55"),
-        ({"digits": None}, "55"),
-        ({"pan": Pan("6221558812349999")}, "14"),
-        ({"expiry": Secret("2912")}, "54"),
-        ({"amount": 1051}, "51"),
-        ({"amount": 1091}, "91"),
+        ("ascii", "ascii4", UNIONPAY_46),
+        ("ascii", "binary4", NO_HEADER),
+        ("ebcdic", "bcd2", NO_HEADER),
+        ("ebcdic", "ascii4", UNIONPAY_46),
+        ("bcd", "binary2", TPDU_5),
+        ("bcd-jpos", "binary2", NO_HEADER),
+        ("unionpay-pos", "binary2", TPDU_11),
     ],
 )
-async def test_a_definite_refusal_is_a_decline_with_its_code(place: Place, changes: dict[str, Any], code: str) -> None:
+async def test_every_way_of_writing_carries_a_payment(
+    place: Place, form: str, length: str, network: dict[str, dict[str, Any]]
+) -> None:
+    written = {"format": form, "header": length}
+    async with connected(place, sandbox={**written, **network["theirs"]}, **written, **network["ours"]) as (
+        connector,
+        sandbox,
+    ):
+        answer = await connector.deliver(instruction())
+
+    assert Verdict.APPROVED is answer.verdict
+    assert ["verified"] == [entry["pin"] for entry in sandbox.record.entries]
+
+
+async def test_an_authorisation_puts_money_on_hold_by_an_0100(place: Place) -> None:
+    async with connected(place, message="authorisation") as (connector, sandbox):
+        answer = await connector.deliver(instruction())
+
+    assert Verdict.APPROVED is answer.verdict
+    assert [("0100", True)] == [(entry["kind"], entry["effective"]) for entry in sandbox.record.entries]
+
+
+async def test_chip_data_are_passed_through_under_their_entry_mode(place: Place) -> None:
+    async with connected(place) as (connector, sandbox):
+        answer = await connector.deliver(instruction(chip=Secret("9F2608A1B2C3D4E5F60718")))
+
+    assert Verdict.APPROVED is answer.verdict  # the sandbox refuses 05x without DE55, and DE55 without 05x
+    assert ["00"] == [entry["outcome"] for entry in sandbox.record.entries]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "elsewhere"),
+    [
+        ({"digits": "654321"}, "55", False),
+        ({"digits": None}, "55", False),
+        ({"pan": Pan("6221558812349999")}, "14", False),
+        ({"expiry": Secret("2912")}, "54", False),
+        ({"amount": 1051}, "51", False),
+        ({"amount": 9843}, "43", False),
+        ({"amount": 9892}, "92", True),
+    ],
+)
+async def test_a_definite_refusal_is_a_decline_with_its_code(
+    place: Place, changes: dict[str, Any], code: str, *, elsewhere: bool
+) -> None:
     async with connected(place) as (connector, sandbox):
         answer = await connector.deliver(instruction(**changes))
 
-    assert Answer(verdict=Verdict.DECLINED, code=code) == answer
+    assert Answer(verdict=Verdict.DECLINED, code=code, elsewhere=elsewhere) == answer
     assert [False] == [entry["effective"] for entry in sandbox.record.entries]
 
 
 async def test_a_card_without_pin_needs_none(place: Place) -> None:
     async with connected(place) as (connector, _):
-        answer = await connector.deliver(instruction(pan=Pan("6221558812340018"), digits=None))
+        answer = await connector.deliver(instruction(pan=Pan(PAN_WITHOUT_PIN), digits=None))
 
     assert Verdict.APPROVED is answer.verdict
 
 
-async def test_a_malfunction_leaves_the_outcome_unknown(place: Place) -> None:
-    async with connected(place) as (connector, _):
-        with pytest.raises(OutcomeUnknown, match="96"):
-            await connector.deliver(instruction(amount=1096))
+@pytest.mark.parametrize(("amount", "moved"), [(1096, False), (9868, False), (9796, True), (9768, True)])
+async def test_a_malfunction_leaves_the_outcome_unknown_whether_or_not_money_moved(
+    place: Place, amount: int, *, moved: bool
+) -> None:
+    async with connected(place) as (connector, sandbox):
+        with pytest.raises(OutcomeUnknown, match=str(amount)[-2:]):
+            await connector.deliver(instruction(amount=amount))
+
+    assert int(moved) == record.effective(sandbox.record.entries)
 
 
-async def test_no_answer_in_time_leaves_the_outcome_unknown_though_the_money_moved(place: Place) -> None:
+@pytest.mark.parametrize(
+    ("amount", "moved"), [(19901, True), (19911, True), (19912, True), (19910, False), (19914, False)]
+)
+async def test_no_answer_in_time_leaves_the_outcome_unknown(place: Place, amount: int, *, moved: bool) -> None:
     async with connected(place) as (connector, sandbox):
         with pytest.raises(OutcomeUnknown, match="in time"):
-            await connector.deliver(instruction(amount=19901))
+            await connector.deliver(instruction(amount=amount))
 
-    assert [True] == [entry["effective"] for entry in sandbox.record.entries]
+    assert int(moved) == record.effective(sandbox.record.entries)
 
 
-async def test_a_late_answer_is_counted_dropped_and_harms_nobody(place: Place) -> None:
-    async with connected(place) as (connector, _):
+async def test_a_slow_answer_in_time_counts(place: Place) -> None:
+    async with connected(place, timeout_s=10.0) as (connector, _):
+        answer = await connector.deliver(instruction(amount=19906))
+
+    assert Verdict.APPROVED is answer.verdict
+
+
+@pytest.mark.parametrize("amount", [19902, 19913], ids=["answered late", "held on the way"])
+async def test_a_late_answer_is_counted_dropped_and_harms_nobody(
+    place: Place, amount: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    async with connected(place) as (connector, sandbox):
         with pytest.raises(OutcomeUnknown):
-            await connector.deliver(instruction(1, amount=19902))
-        await asyncio.sleep(1.0)
+            await connector.deliver(instruction(1, amount=amount))
+        await until(lambda: connector.counts.late)
         answer = await connector.deliver(instruction(2))
 
-    assert 1 == connector.counts.unmatched
+    assert 1 == connector.counts.late
+    assert 0 == connector.counts.unmatched + connector.counts.duplicate
     assert Verdict.APPROVED is answer.verdict
+    assert 2 == record.effective(sandbox.record.entries)
+    assert "late answer dropped" in caplog.text
+    assert "622155••••••0000" in caplog.text
+    assert PAN not in caplog.text
+
+
+async def test_a_second_answer_is_counted_as_a_duplicate_and_settles_nothing(place: Place) -> None:
+    async with connected(place) as (connector, _):
+        answer = await connector.deliver(instruction(1, amount=19907))
+        await until(lambda: connector.counts.duplicate)
+
+    assert Verdict.APPROVED is answer.verdict
+    assert (0, 1, 0) == (connector.counts.late, connector.counts.duplicate, connector.counts.unmatched)
 
 
 async def test_an_answer_with_a_wrong_mac_is_not_believed_and_ends_only_its_own_request(place: Place) -> None:
@@ -223,9 +201,28 @@ async def test_an_answer_with_a_wrong_mac_is_not_believed_and_ends_only_its_own_
     assert 1 == connector.counts.unauthenticated
 
 
-@pytest.mark.parametrize("amount", [19904, 19905], ids=["connection cut", "garbage"])
+async def test_a_message_that_the_switch_bounces_leaves_the_outcome_unknown_at_once(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    ours, theirs = UNIONPAY_46["ours"], UNIONPAY_46["theirs"]
+    async with connected(place, sandbox=theirs, timeout_s=30.0, **ours) as (connector, _):
+        with pytest.raises(OutcomeUnknown, match="bounced"):
+            await connector.deliver(instruction(1, amount=19910))
+        answer = await connector.deliver(instruction(2))
+
+    assert 1 == connector.counts.rejected
+    assert Verdict.APPROVED is answer.verdict
+    assert "bounced by the switch with 10001" in caplog.text
+    assert PAN not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("amount", "moved"),
+    [(19904, True), (19905, True), (19908, True), (19909, False)],
+    ids=["connection cut", "garbage", "half an answer", "cut before acting"],
+)
 async def test_a_lost_connection_leaves_every_request_in_flight_unknown_and_is_opened_anew(
-    place: Place, amount: int
+    place: Place, amount: int, *, moved: bool
 ) -> None:
     async with connected(place, timeout_s=5.0) as (connector, sandbox):
         silent = asyncio.create_task(connector.deliver(instruction(1, amount=19901)))
@@ -237,6 +234,7 @@ async def test_a_lost_connection_leaves_every_request_in_flight_unknown_and_is_o
         answer = await connector.deliver(instruction(3))
 
     assert Verdict.APPROVED is answer.verdict
+    assert 2 + moved == record.effective(sandbox.record.entries)
 
 
 async def test_a_refused_connection_is_not_sent(place: Place) -> None:
@@ -251,20 +249,30 @@ async def test_a_refused_connection_is_not_sent(place: Place) -> None:
 
 
 @pytest.mark.parametrize(
-    ("who", "changes"),
+    ("who", "changes", "sandbox"),
     [
-        ("shop", {}),  # a channel's certificate is no platform's
-        ("platform", {"server_name": "elsewhere.example"}),
-        ("platform", {"mac_key": AES_KEY}),
+        ("shop", {}, {}),  # a channel's certificate is no platform's
+        ("platform", {"server_name": "elsewhere.example"}, {}),
+        ("platform", {"institution": "inst_other"}, {}),
+        ("platform", {"mac_key": AES_KEY}, {}),
+        ("platform", {}, {"sign_on_code": "58"}),
     ],
-    ids=["client certificate", "server name", "MAC key"],
+    ids=["client certificate", "server name", "another institution", "MAC key", "sign-on refused"],
 )
-async def test_without_a_sign_on_nothing_is_sent(place: Place, who: str, changes: dict[str, Any]) -> None:
-    async with connected(place, who=who, **changes) as (connector, sandbox):
-        with pytest.raises(NotSent):
+async def test_without_a_sign_on_nothing_is_sent(
+    place: Place, who: str, changes: dict[str, Any], sandbox: dict[str, Any]
+) -> None:
+    async with connected(place, who=who, sandbox=sandbox, **changes) as (connector, back_end):
+        with pytest.raises(NotSent) as refused:
             await connector.deliver(instruction())
 
-    assert not [entry for entry in sandbox.record.entries if entry["kind"] == "0200"]
+    assert not isinstance(refused.value, Unfit)
+    assert not [entry for entry in back_end.record.entries if entry["kind"] == "0200"]
+
+
+async def test_the_certificate_of_the_institution_in_the_settings_is_taken(place: Place) -> None:
+    async with connected(place, institution="inst_bank") as (connector, _):
+        await connector.echo()
 
 
 async def test_a_wrong_pin_key_is_a_definite_refusal(place: Place) -> None:
@@ -276,40 +284,31 @@ async def test_a_wrong_pin_key_is_a_definite_refusal(place: Place) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [
-        {"currency": "XXX"},
-        {"amount": 0},
-        {"amount": 10**12},
-        {"pan": Pan("622155881234")},  # too short for a format 0 block
-        {"expiry": Secret("12/30")},
-    ],
+    [{"currency": "XXX"}, {"amount": 0}, {"amount": 10**12}, {"expiry": Secret("12/30")}, {"chip": Secret("xyz")}],
 )
-async def test_a_request_that_cannot_be_built_is_not_sent_and_opens_no_connection(
+async def test_a_request_that_cannot_be_built_is_unfit_and_opens_no_connection(
     place: Place, changes: dict[str, Any]
 ) -> None:
     connector = place.connector(1)
-    with pytest.raises(NotSent, match="cannot be built"):
+    with pytest.raises(Unfit, match="cannot be built"):
         await connector.deliver(instruction(**changes))
     await connector.aclose()
+
+
+async def test_a_card_number_that_fits_no_pin_block_is_unfit(place: Place) -> None:
+    async with connected(place) as (connector, sandbox):
+        with pytest.raises(Unfit, match="cannot be built"):
+            await connector.deliver(instruction(pan=Pan("622155881234")))
+
+    assert [] == sandbox.record.entries
 
 
 async def test_an_account_is_not_sent_to_a_card_back_end(place: Place) -> None:
     connector = place.connector(1)
     account = AccountCredential(account=Secret("wallet:me"), secret=Secret("password"))
-    with pytest.raises(NotSent, match="cards only"):
+    with pytest.raises(Unfit, match="cards only"):
         await connector.deliver(instruction(credential=account))
     await connector.aclose()
-
-
-async def test_many_requests_share_one_connection_and_each_gets_its_own_answer(place: Place) -> None:
-    async with connected(place, timeout_s=20.0) as (connector, sandbox):
-        answers = await asyncio.gather(
-            *(connector.deliver(instruction(n, amount=1051 if n % 3 == 0 else 1000)) for n in range(1, 301))
-        )
-        assert 1 == len(sandbox._connections)
-
-    expected = [(None, "51") if n % 3 == 0 else (f"{n:06d}", "00") for n in range(1, 301)]
-    assert expected == [(answer.approval, answer.code) for answer in answers]
 
 
 async def test_a_repeated_reference_is_answered_again_but_moves_no_money(place: Place) -> None:
@@ -322,7 +321,8 @@ async def test_a_repeated_reference_is_answered_again_but_moves_no_money(place: 
 
 
 async def test_a_request_with_the_identifiers_of_one_in_flight_is_never_written(place: Place) -> None:
-    async with connected(place) as (connector, sandbox):
+    async with connected(place, connections=2) as (connector, sandbox):
+        await connector.echo()
         both = await asyncio.gather(
             connector.deliver(instruction(1, amount=19902)), connector.deliver(instruction(1)), return_exceptions=True
         )
@@ -342,13 +342,8 @@ async def test_requests_above_the_bound_are_not_sent(place: Place, monkeypatch: 
     assert 2 == len(sandbox.record.entries)
 
 
-async def test_an_echo_proves_that_the_back_end_answers(place: Place) -> None:
-    async with connected(place) as (connector, _):
-        await connector.echo()
-
-
 async def test_closing_ends_requests_in_flight_as_unknown_and_later_ones_as_not_sent(place: Place) -> None:
-    async with connected(place, timeout_s=5.0) as (connector, sandbox):
+    async with connected(place, timeout_s=30.0) as (connector, sandbox):
         silent = asyncio.create_task(connector.deliver(instruction(1, amount=19901)))
         await until(lambda: len(sandbox.record.entries) == 1)
         await connector.aclose()
@@ -356,82 +351,6 @@ async def test_closing_ends_requests_in_flight_as_unknown_and_later_ones_as_not_
             await silent
         with pytest.raises(NotSent):
             await connector.deliver(instruction(2))
-
-
-async def test_closing_while_the_connection_opens_ends_its_callers_as_not_sent(place: Place) -> None:
-    async with connected(place) as (connector, _):
-        waiting = [asyncio.create_task(connector.deliver(instruction(n))) for n in (1, 2)]
-        await asyncio.sleep(0)
-        await connector.aclose()
-        assert [NotSent, NotSent] == [type(e) for e in await asyncio.gather(*waiting, return_exceptions=True)]
-
-
-async def test_a_cancelled_caller_does_not_cancel_the_connection_of_another(place: Place) -> None:
-    async with connected(place) as (connector, _):
-        first, second = (asyncio.create_task(connector.deliver(instruction(n))) for n in (1, 2))
-        await asyncio.sleep(0)
-        first.cancel()
-
-        assert Verdict.APPROVED is (await second).verdict
-        with pytest.raises(asyncio.CancelledError):
-            await first
-
-
-async def test_a_back_end_that_returns_is_connected_again(place: Place) -> None:
-    async with connected(place) as (connector, sandbox):
-        await connector.deliver(instruction(1))
-        sandbox.cut()
-        await until(lambda: not connector._link.usable)
-
-        assert Verdict.APPROVED is (await connector.deliver(instruction(2))).verdict
-
-
-def test_no_response_code_is_both_approved_and_declined() -> None:
-    assert not APPROVED & DECLINED
-    assert not {"06", "22", "68", "96", "98", "94", "09", "10"} & (APPROVED | DECLINED)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("port", 0),
-        ("port", "secret-value"),
-        ("host", "bad host secret-value"),
-        ("mac", "secret-value"),
-        ("terminal", "1"),
-        ("merchant", "1"),
-        ("acquirer", ""),
-        ("mac_key", "secret-value"),
-        ("mac_key", 5),
-        ("mac_key", "00"),
-        ("pin_key", "0123456789ABCDEF" * 2),
-        ("pin_key", MAC_KEY),
-        ("pin_format", 1),
-        ("zone", "secret-value"),
-        ("zone", "../../secret-value"),
-        ("zone", "Asia"),
-        ("zone", ""),
-        ("timeout_s", 0),
-        ("timeout_s", 1e9),
-        ("surprise", "secret-value"),
-    ],
-)
-def test_wrong_settings_are_refused_without_showing_their_value(name: str, value: Any) -> None:
-    with pytest.raises(Misconfigured) as refused:
-        settings(**{name: value})
-
-    assert "secret-value" not in str(refused.value)
-
-
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b" " * 10_000])
-def test_what_is_no_settings_object_is_refused(data: bytes) -> None:
-    with pytest.raises(Misconfigured):
-        decode_settings(data)
-
-
-def test_settings_print_no_key() -> None:
-    assert MAC_KEY not in repr(settings())
-    assert TDES_KEY not in repr(settings())
 
 
 async def test_the_sandbox_as_a_process_announces_its_port_and_writes_its_record(place: Place, tmp_path: Path) -> None:
@@ -443,7 +362,7 @@ async def test_the_sandbox_as_a_process_announces_its_port_and_writes_its_record
     )
     assert process.stdout is not None
     ready, port = (await process.stdout.readline()).split()
-    connector = place.connector(int(port), timeout_s=5.0)
+    connector = place.connector(int(port), timeout_s=10.0)
     answer = await connector.deliver(instruction(1))
     await connector.aclose()
     process.send_signal(signal.SIGTERM)
@@ -454,12 +373,6 @@ async def test_the_sandbox_as_a_process_announces_its_port_and_writes_its_record
     text = (tmp_path / "record.jsonl").read_text()
     assert PAN not in text
     assert PIN not in text
-    assert [("000000000001", "verified", True)] == [
-        (entry["rrn"], entry["pin"], entry["effective"]) for entry in record.read(tmp_path / "record.jsonl")
-    ]
-
-
-async def until(holds: Any) -> None:
-    async with asyncio.timeout(5):
-        while not holds():  # noqa: ASYNC110 (what is waited for happens in another object, without an event)
-            await asyncio.sleep(0.005)
+    entries = record.read(tmp_path / "record.jsonl")
+    assert [("000000000001", "verified")] == [(entry["rrn"], entry["pin"]) for entry in entries]
+    assert 1 == record.effective(entries)

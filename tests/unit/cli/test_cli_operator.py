@@ -214,64 +214,6 @@ def test_a_renewal_that_never_comes_and_a_strange_scheme_are_refused(run: Run, a
     assert [] == ask("institution", "list")
 
 
-def test_an_institution_that_does_not_answer_fails_the_test(run: Run, ask: Ask, private: Private) -> None:
-    institution = ask(*QIANBAO)["id"]
-    assert "no connector settings" in refused(run("institution", "test", institution))
-    ask("institution", "connect", institution, "--settings", private("q.json", json.dumps(rest_settings(institution))))
-    assert "institution connect" in refused(run("institution", "test", institution))
-
-
-def test_a_route_is_explained_by_the_leading_digits_and_shows_no_more_of_them(run: Run, ask: Ask) -> None:
-    institution = ask(*UNIONPAY)["id"]
-    for result in (run("route", "explain", PAN), run("route", "explain", "-", typed=f"{PAN}\n")):
-        assert 0 == result.exit_code
-        assert f"UnionPay ({institution}) is suspended" in result.stdout
-        assert PAN[:9] in result.output
-        assert PAN[:10] not in result.output
-
-
-def test_a_route_is_explained_for_an_institution_and_an_account_scheme(ask: Ask, private: Private) -> None:
-    institution = ask(*QIANBAO)["id"]
-    ask("institution", "connect", institution, "--settings", private("q.json", json.dumps(rest_settings(institution))))
-    assert [institution] == ask("route", "explain", "--institution", institution)["candidates"]
-    assert [institution] == ask("route", "explain", "--scheme", "qianbao", "--currency", "EUR")["candidates"]
-
-
-def test_a_number_that_leads_nowhere_fails_with_a_remedy_and_without_the_number(run: Run, platform: Path) -> None:
-    said = refused(run("route", "explain", "9922021234567890"))
-    assert "import rules" in said
-    assert "992202" not in said
-    refused(run("route", "explain"), code=2)
-    refused(run("route", "explain", "62", "--scheme", "qianbao"), code=2)
-    refused(run("route", "explain", "not-a-number"), code=2)
-
-
-def test_rules_that_were_listed_can_be_imported(run: Run, ask: Ask, tmp_path: Path) -> None:
-    listed = ask("route", "rules")
-    assert {"prefix": "62", "schemes": ["unionpay"]} in listed
-    (tmp_path / "rules.json").write_text(json.dumps([*listed, {"prefix": "99", "schemes": ["visa"]}]))
-    assert len(listed) + 1 == ask("route", "import-rules", "rules.json")["rules"]
-    assert {"prefix": "99", "schemes": ["visa"]} in ask("route", "rules")
-    assert len(listed) + 1 == len(ask("route", "table")["issuer_rules"])
-
-
-@pytest.mark.parametrize(
-    "rules",
-    [
-        '{"prefix": "62"}',
-        '[{"prefix": "6222021234", "schemes": ["unionpay"]}]',
-        '[{"prefix": "62", "schemes": []}]',
-        '[{"prefix": "62", "schemes": ["a b"]}]',
-        '[{"prefix": "62", "schemes": ["visa"]}, {"prefix": "62", "schemes": ["unionpay"]}]',
-    ],
-)
-def test_rules_of_a_wrong_form_change_nothing(rules: str, run: Run, ask: Ask, tmp_path: Path) -> None:
-    before = ask("route", "table")["version"]
-    (tmp_path / "rules.json").write_text(rules)
-    assert "remedy:" in refused(run("route", "import-rules", "rules.json"))
-    assert before == ask("route", "table")["version"]
-
-
 def test_payments_are_listed_and_an_unknown_one_is_refused(run: Run, ask: Ask) -> None:
     assert [] == ask("payment", "list")
     assert "no payment has this id" in refused(run("payment", "show", "pay_none"))

@@ -8,15 +8,26 @@ import pytest
 from tallystick import limits
 from tallystick.assembly.facts import ElementKind, Fate, Order, PaymentState
 from tallystick.assembly.model import Element, Payment
-from tallystick.delivery.deliver import Outcome, idempotency_key, record_intent, send, settle
-from tallystick.delivery.model import Instruction, Intent, IntentState, MessageIds
-from tallystick.errors import NotSent, OutcomeUnknown, TooMany
+from tallystick.delivery.deliver import (
+    RETRIES_MAX,
+    Outcome,
+    named_request,
+    open_account,
+    record_intent,
+    request_key,
+    seal_account,
+    settle,
+)
+from tallystick.delivery.deliver import send as send_until
+from tallystick.delivery.model import Instruction, Intent, IntentState, MessageIds, Recovery
+from tallystick.errors import NotSent, OutcomePending, OutcomeUnknown, TooMany
 from tallystick.runtime import Millis
 from tallystick.secret import Pan
-from tallystick.testing.clock import START, SeededRandomness
+from tallystick.testing.clock import START, SeededRandomness, VirtualClock
 from tallystick.testing.connector import APPROVED, DECLINED, HANG, ScriptedConnector, Step
-from tallystick.testing.memory_books import STAN_MAX
+from tallystick.testing.memory_intents import STAN_MAX
 from tallystick.testing.memory_store import MemoryStore
+from tallystick.testing.platform import MemoryEpochs
 from tallystick.vault.model import CardCredential
 
 KEY = bytes(32)
@@ -39,6 +50,22 @@ INSTRUCTION = Instruction(
 )
 
 
+async def send(connector: ScriptedConnector, instruction: Instruction, until: int = PAYMENT.expires_at) -> Outcome:
+    """Send before a payment expires, on a clock that jumps over waits."""
+    clock = VirtualClock()
+    task = asyncio.create_task(
+        send_until(connector, instruction, until=Millis(until), clock=clock, randomness=SeededRandomness())
+    )
+    try:
+        while not task.done():
+            await asyncio.sleep(0)
+            await clock.advance(100)
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
+    return task.result()
+
+
 @pytest.fixture
 async def store() -> MemoryStore:
     made = MemoryStore()
@@ -47,9 +74,7 @@ async def store() -> MemoryStore:
 
 
 async def intend(store: MemoryStore, at: int = START, back_end: str = "10000001") -> Intent | None:
-    return await store.transact(
-        lambda books: record_intent(books, PAYMENT, back_end, 3, at=Millis(at), key="req_1", blind_key=KEY)
-    )
+    return await store.transact(lambda books: record_intent(books, PAYMENT, back_end, 3, at=Millis(at), blind_key=KEY))
 
 
 async def intended(store: MemoryStore, at: int = START) -> Intent:
@@ -167,6 +192,73 @@ async def test_an_outcome_is_recorded_once_and_never_overwritten(store: MemorySt
     assert None is await intend(store)
 
 
-def test_each_request_has_an_idempotency_key_of_its_own() -> None:
-    randomness = SeededRandomness()
-    assert idempotency_key(randomness) != idempotency_key(randomness)
+def test_the_key_of_a_request_names_it_and_no_other() -> None:
+    assert ("pay_0a1b", 2) == named_request(request_key("pay_0a1b", 2))
+    assert [None] * 6 == [
+        named_request(key) for key in ("", "req_1", "req__1", "pay_0a1b_2", "req_0a_x", "req_0a_" + "9" * 9)
+    ]
+
+
+async def test_a_request_is_repeated_only_where_the_back_end_acts_once_on_it() -> None:
+    doubt = OutcomeUnknown("time-out")
+    once = ScriptedConnector(doubt)
+    assert Outcome(state=IntentState.UNKNOWN) == await send(once, INSTRUCTION)
+    assert 1 == len(once.instructions)
+    twice = ScriptedConnector(doubt, recovery=frozenset({Recovery.RETRY}))
+    assert Outcome(state=IntentState.APPROVED, code="00") == await send(twice, INSTRUCTION)
+    assert [INSTRUCTION, INSTRUCTION] == twice.instructions
+
+
+async def test_repeats_are_bounded_and_end_with_the_payments_time() -> None:
+    retry = frozenset({Recovery.RETRY})
+    silent = ScriptedConnector(otherwise=OutcomeUnknown("time-out"), recovery=retry)
+    assert Outcome(state=IntentState.UNKNOWN) == await send(silent, INSTRUCTION)
+    assert 1 + RETRIES_MAX == len(silent.instructions)
+    late = ScriptedConnector(otherwise=OutcomeUnknown("time-out"), recovery=retry)
+    assert Outcome(state=IntentState.UNKNOWN) == await send(late, INSTRUCTION, until=START + 1)
+    assert 1 == len(late.instructions)
+
+
+async def test_a_repeat_that_was_not_sent_leaves_the_doubt_about_the_first() -> None:
+    connector = ScriptedConnector(
+        OutcomeUnknown("cut"), otherwise=NotSent("no connection"), recovery=frozenset({Recovery.RETRY})
+    )
+    assert Outcome(state=IntentState.UNKNOWN) == await send(connector, INSTRUCTION)
+
+
+async def test_a_request_that_the_back_end_took_is_not_repeated() -> None:
+    connector = ScriptedConnector(OutcomePending("later"), recovery=frozenset({Recovery.RETRY}))
+    assert Outcome(state=IntentState.UNKNOWN) == await send(connector, INSTRUCTION)
+    assert 1 == len(connector.instructions)
+
+
+@pytest.mark.parametrize(("more", "after"), [(True, PaymentState.JOINED), (False, PaymentState.DECLINED)])
+async def test_a_decline_without_effect_goes_on_only_while_others_may_be_tried(
+    store: MemoryStore, *, more: bool, after: PaymentState
+) -> None:
+    intent, outcome = await intended(store), Outcome(state=IntentState.DECLINED, code="91", elsewhere=True)
+    await store.transact(lambda books: settle(books, intent, outcome, START, more=more))
+    assert (after, "91") == ((p := await payment(store)).state, p.response_code)
+
+
+async def test_a_card_number_is_kept_sealed_only_while_the_outcome_is_open(store: MemoryStore) -> None:
+    keys, connector = MemoryEpochs(SeededRandomness()), ScriptedConnector(keeps_account=True)
+    account = seal_account(connector, INSTRUCTION.credential, "pay_1", keys, START)
+    assert account is not None
+    assert b"4111111111111111" not in account.sealed
+    intent = await store.transact(
+        lambda books: record_intent(books, PAYMENT, "10000001", 3, at=START, blind_key=KEY, account=account)
+    )
+    assert intent is not None
+    opened = open_account(intent, keys)
+    assert opened is not None
+    assert "4111111111111111" == opened.reveal()
+    assert frozenset({account.epoch}) == await store.transact(lambda books: books.accounts_kept())
+    await end(store, intent, IntentState.APPROVED, "00")
+    (settled,) = await store.transact(lambda books: books.intents("pay_1"))
+    assert (None, None) == (settled.account, settled.epoch)
+
+
+def test_no_card_number_is_kept_for_a_back_end_that_does_not_name_it_again() -> None:
+    keys = MemoryEpochs(SeededRandomness())
+    assert None is seal_account(ScriptedConnector(), INSTRUCTION.credential, "pay_1", keys, START)

@@ -1,143 +1,160 @@
 """The connector to ISO 8583 back ends such as UnionPay: TLS, a MAC on every message, PIN blocks under a zone key."""
 
 import asyncio
-import itertools
+import contextlib
+import datetime as dt
 import ssl
-from functools import partial
+from collections.abc import Mapping
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from tallystick.adapters.connectors.iso8583_link import Counts, Link
-from tallystick.adapters.connectors.iso8583_messages import DONE, ECHO, SIGN_ON, judge, management, purchase
-from tallystick.adapters.connectors.iso8583_settings import Iso8583Settings, key_bytes
-from tallystick.crypto import mac, pin
-from tallystick.crypto.pin import PinFormat
-from tallystick.delivery.model import Answer, Instruction
-from tallystick.errors import DeliveryError, NotSent, OutcomeUnknown, Refused
-from tallystick.iso8583.framing import frame
-from tallystick.iso8583.message import Codec
-from tallystick.iso8583.spec import specification
+from tallystick.adapters.connectors.iso8583_answers import KEY_TROUBLE, SIGN_ON_AGAIN, acknowledged, found, judge
+from tallystick.adapters.connectors.iso8583_keys import SessionKeys
+from tallystick.adapters.connectors.iso8583_link import Link
+from tallystick.adapters.connectors.iso8583_matching import Counts, Matcher
+from tallystick.adapters.connectors.iso8583_messages import authorisation, inquiry, pin_elements, reversal
+from tallystick.adapters.connectors.iso8583_pool import Pool
+from tallystick.adapters.connectors.iso8583_session import Session
+from tallystick.adapters.connectors.iso8583_settings import Iso8583Settings
+from tallystick.delivery.model import Answer, Finding, Instruction, MessageIds, Original, Recovery
+from tallystick.errors import DeliveryError, NotSent, OutcomeUnknown, Refused, ReversalRefused, Unfit
 from tallystick.runtime import Clock
 from tallystick.vault.model import CardCredential
 
 CONNECT_TIMEOUT_S: Final = 5.0  # s for TCP and TLS together
+SIGN_OFF_TIMEOUT_S: Final = 1.0  # s for the answer to a sign-off
 CLOSE_TIMEOUT_S: Final = 2.0  # s for the back end to confirm the end of TLS
-STAN_COUNT: Final = 999_999  # trace numbers 000001 to 999999
 
 
 class Iso8583Connector:
-    """One back end (`delivery.ports.Connector`): one connection, opened and signed on when the first request needs it.
+    """One back end (`delivery.ports.Connector`): several connections, opened and signed on when they are needed.
 
     `ssl_context` trusts the back end's authority and presents the platform's certificate (`crypto.tls.client_context`).
-    Many requests share the connection; answers are found by message type, DE11 and DE7. Nothing is ever sent twice.
-    Trace numbers of network messages are counted here: `ids.stan` and they never meet, as the message types differ.
+    Many requests share a connection; `iso8583_matching` finds their answers. Nothing is ever sent twice.
     """
 
     def __init__(self, settings: Iso8583Settings, ssl_context: ssl.SSLContext, clock: Clock) -> None:
         self.counts = Counts()
         self._settings = settings
         self._ssl_context = ssl_context
-        self._clock = clock
-        self._zone = ZoneInfo(settings.zone)
-        self._pin_format = PinFormat(settings.pin_format)
-        self._pin_key = key_bytes(settings.pin_key)
-        mac_key = key_bytes(settings.mac_key)
-        self._codec = Codec(
-            specification(16 if self._pin_format is PinFormat.ISO_4 else 8),
-            partial(mac.tag, settings.mac, mac_key),
-            partial(mac.verify, settings.mac, mac_key),
-        )
-        self._stans = itertools.count()
-        self._link: Link | None = None
-        self._opening: asyncio.Task[Link] | None = None
-        self._closed = False
+        self._zone: dt.tzinfo = ZoneInfo(settings.zone)
+        self._keys = SessionKeys(settings, clock)
+        self._session = Session(settings, self._keys, clock)
+        self._matcher = Matcher(self.counts)
+        self._pool = Pool(settings.connections, self._open)
+
+    @property
+    def recovery(self) -> frozenset[Recovery]:
+        """Say what can be done about an unknown outcome."""
+        return frozenset({Recovery.REVERSAL, Recovery.INQUIRY} if self._settings.inquiry else {Recovery.REVERSAL})
+
+    @property
+    def keeps_account(self) -> bool:
+        """Say that a reversal names the card again (DE2)."""
+        return True
 
     async def deliver(self, instruction: Instruction) -> Answer:
-        """Send an 0200 and judge its 0210 (`delivery.ports.Connector.deliver`).
+        """Send an 0200 or 0100 and judge its answer (`delivery.ports.Connector.deliver`).
 
-        1. The request can be built and signed, its PIN block translated: else NotSent.
-        2. The connection is up and signed on: else NotSent.
-        3. The answer is authenticated (`Link.exchange`), belongs to the request and tells an outcome (`judge`): else
+        1. The request can be built: else Unfit.
+        2. A connection is up and signed on, and session keys are there: else NotSent.
+        3. Its PIN block can be translated for this back end: else Unfit.
+        4. The answer is authenticated (`Link.exchange`), belongs to the request and tells an outcome (`judge`): else
            OutcomeUnknown.
 
         When the caller is cancelled after the write, the outcome is unknown too: the caller records it.
         """
+        card = instruction.credential
         # 1.
+        if not isinstance(card, CardCredential):
+            raise Unfit("this back end takes cards only")
         try:
-            request = self._request(instruction)
-            signed = self._signed(request)
+            request = authorisation(instruction, card, self._settings, self._zone)
+            self._keys.encode_bare(request)
         except Refused as unfit:
-            raise NotSent(f"the request cannot be built: {unfit.detail}") from unfit
+            raise _unfit(unfit) from unfit
         # 2.
-        link = await self._connected()
+        link = await self._link()
         # 3.
-        return judge(request, await link.exchange(request, signed, self._settings.timeout_s))
+        if card.pin_block is not None:
+            try:
+                block = self._keys.pin_block(card.pin_block, card.pan)
+            except Refused as unfit:
+                raise _unfit(unfit) from unfit
+            request |= pin_elements(request, block, self._settings)
+        # 4.
+        return judge(request, await self._exchange(link, request))
+
+    async def inquire(self, original: Original, ids: MessageIds) -> Finding:
+        """Ask what became of a request (`delivery.ports.Connector.inquire`); its form is agreed with the back end."""
+        try:
+            request = inquiry(original, ids, self._settings, self._zone)
+        except Refused as unfit:
+            raise _unfit(unfit) from unfit
+        return found(request, await self._exchange(await self._link(), request))
+
+    async def reverse(self, original: Original, ids: MessageIds, *, repeat: bool) -> str:
+        """Undo a request (`delivery.ports.Connector.reverse`); `acknowledged` says which answers end it."""
+        try:
+            request = reversal(original, ids, self._settings, self._zone, repeat=repeat)
+        except Refused as unfit:
+            raise ReversalRefused(f"the reversal cannot be built: {unfit.detail}") from unfit
+        return acknowledged(request, await self._exchange(await self._link(), request), repeat=repeat)
 
     async def echo(self) -> None:
-        """Exchange an 0800 echo; when it fails the connection is dropped, so that the next request opens a new one.
+        """Exchange an 0800 echo on every connection, and open those that are missing.
 
-        Raises NotSent when there is no connection, OutcomeUnknown when no right answer comes.
+        A connection without an answer is dropped. Raises NotSent when there is no connection at all, and what the
+        first one met when none has a right answer.
         """
-        link = await self._connected()
-        try:
-            await self._manage(link, ECHO)
-        except OutcomeUnknown:
-            link.abort()
-            raise
+        self._renew()
+        links = await self._pool.fill()
+        results = await asyncio.gather(*map(self._echo, links), return_exceptions=True)
+        failed = [result for result in results if result is not None]
+        if len(failed) == len(links):
+            raise failed[0]
 
     async def aclose(self) -> None:
-        """Close the connection; requests in flight end as OutcomeUnknown, later ones as NotSent."""
-        self._closed = True
-        if self._opening is not None:
-            self._opening.cancel()
-            await asyncio.wait({self._opening})
-        if self._link is not None:
-            await self._link.aclose()
+        """Sign off and close; requests in flight end as OutcomeUnknown, later ones as NotSent."""
+        await asyncio.gather(*map(self._end, await self._pool.aclose()))
 
-    def _request(self, instruction: Instruction) -> dict[str, str]:
-        card = instruction.credential
-        if not isinstance(card, CardCredential):
-            raise NotSent("this back end takes cards only")
-        block = None
-        if card.pin_block is not None:
-            block = pin.translate(card.pin_block, card.pan, self._pin_key, self._pin_format)
-        return purchase(instruction, card, block, self._settings, self._zone)
+    async def _link(self) -> Link:
+        self._renew()
+        return await self._pool.link()
 
-    async def _connected(self) -> Link:
-        """Return the connection; concurrent callers share one attempt to open it, and its failure."""
-        if self._link is not None and self._link.usable:
-            return self._link
-        if self._closed:
-            raise NotSent("the connector is closed")
-        if self._opening is None:
-            self._opening = asyncio.create_task(self._open())
-            self._opening.add_done_callback(self._opened)
-        attempt = self._opening
-        await asyncio.wait({attempt})  # unlike awaiting it, this passes no cancellation on, in either direction
-        if attempt.cancelled():
-            raise NotSent("the connector is closed")
-        return attempt.result()
+    def _renew(self) -> None:
+        """Let connections end whose keys are worn or broken: the next one exchanges keys before it signs on."""
+        if not self._keys.usable:
+            self._pool.retire()
 
-    def _opened(self, attempt: asyncio.Task[Link]) -> None:
-        self._opening = None
-        if not attempt.cancelled() and attempt.exception() is None:
-            self._link = attempt.result()
+    async def _exchange(self, link: Link, request: Mapping[str, str]) -> dict[str, str]:
+        answer = await link.exchange(request, self._keys.sign(request))
+        code = answer.get("39", "")
+        if code in KEY_TROUBLE:
+            self._keys.trouble()
+        else:
+            self._keys.fine()
+        if code == SIGN_ON_AGAIN:
+            link.retire()
+        return answer
 
     async def _open(self) -> Link:
+        settings = self._settings
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 _, link = await asyncio.get_running_loop().create_connection(
-                    lambda: Link(self._codec, self._settings.header, self.counts),
-                    self._settings.host,
-                    self._settings.port,
+                    lambda: Link(settings, self._keys, self._matcher, self.counts, self._session.serve),
+                    settings.host,
+                    settings.port,
                     ssl=self._ssl_context,
-                    server_hostname=self._settings.server_name,
+                    server_hostname=settings.server_name,
                     ssl_shutdown_timeout=CLOSE_TIMEOUT_S,
                 )
         except OSError as unreachable:  # ssl.SSLError and TimeoutError are OSErrors
             raise NotSent("no connection to the back end") from unreachable
+        alone = not self._pool.usable
         try:
-            await self._manage(link, SIGN_ON)
+            await self._session.begin(link, exchange=self._keys.exchanged and (alone or not self._keys.usable))
         except BaseException as failed:
             link.abort()
             if isinstance(failed, DeliveryError):
@@ -145,12 +162,20 @@ class Iso8583Connector:
             raise
         return link
 
-    async def _manage(self, link: Link, what: str) -> None:
-        stan = f"{next(self._stans) % STAN_COUNT + 1:06d}"
-        request = management(what, stan, self._clock.now(), self._settings, self._zone)
-        answer = await link.exchange(request, self._signed(request), self._settings.timeout_s)
-        if answer.get("39") != DONE or answer.get("70") != what:
-            raise OutcomeUnknown("the back end refused a network message")
+    async def _echo(self, link: Link) -> None:
+        try:
+            await self._session.echo(link)
+        except OutcomeUnknown:
+            link.abort()
+            raise
 
-    def _signed(self, request: dict[str, str]) -> bytes:
-        return frame(self._codec.sign(request), self._settings.header)
+    async def _end(self, link: Link) -> None:
+        if link.usable:
+            with contextlib.suppress(DeliveryError, TimeoutError):
+                async with asyncio.timeout(SIGN_OFF_TIMEOUT_S):
+                    await self._session.end(link)
+        await link.aclose()
+
+
+def _unfit(reason: Refused) -> Unfit:
+    return Unfit(f"the request cannot be built: {reason.detail}")

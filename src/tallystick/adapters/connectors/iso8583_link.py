@@ -1,81 +1,105 @@
 """One TLS connection to an ISO 8583 back end, shared by many requests at a time."""
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Final, cast
 
 from tallystick import limits
+from tallystick.adapters.connectors.iso8583_keys import SessionKeys
+from tallystick.adapters.connectors.iso8583_matching import Counts, Matcher
+from tallystick.adapters.connectors.iso8583_settings import Iso8583Settings
 from tallystick.errors import Malformed, NotSent, OutcomeUnknown, SignatureInvalid
-from tallystick.iso8583.framing import Deframer, LengthHeader
+from tallystick.iso8583.framing import Deframer, frame
 from tallystick.iso8583.message import Codec
+from tallystick.iso8583.network_header import Header, unwrap, wrap
 
 IN_FLIGHT_MAX: Final = limits.PATHS_IN_FLIGHT_MAX  # requests that wait for an answer on one connection
+MAC_ELEMENTS: Final = frozenset({"64", "128"})
 
-Key = tuple[str, str, str]
-"""What an answer is found by: its message type, DE11 and DE7."""
-
-
-@dataclass(slots=True)
-class Counts:
-    """Answers that were dropped: late or never asked for, and those whose MAC does not match."""
-
-    unmatched: int = 0
-    unauthenticated: int = 0
+Serve = Callable[["Link", dict[str, str], Codec], None]
+"""What takes a request of the switch: the connection, the authenticated request, the codec to sign the answer with."""
 
 
 class Link(asyncio.Protocol):
-    """Match answers to requests.
+    """Write requests, and hand on what comes.
 
     An answer counts only when its MAC is right; a request whose answer has a wrong MAC ends as OutcomeUnknown. Bytes
-    that are no message lose the connection, and with it every request in flight ends as OutcomeUnknown.
+    that are no message lose the connection, and with it every request in flight on it ends as OutcomeUnknown.
     """
 
-    def __init__(self, codec: Codec, header: LengthHeader, counts: Counts) -> None:
-        self._codec = codec
-        self._deframer = Deframer(header)
+    def __init__(
+        self, settings: Iso8583Settings, keys: SessionKeys, matcher: Matcher, counts: Counts, serve: Serve
+    ) -> None:
+        self.in_flight = 0
+        self._settings = settings
+        self._keys = keys
+        self._matcher = matcher
         self._counts = counts
-        self._pending: dict[Key, asyncio.Future[dict[str, str]]] = {}
+        self._serve = serve
+        self._deframer = Deframer(settings.header)
         self._transport: asyncio.Transport | None = None
         self._lost = asyncio.Event()
+        self._retired = False
+
+    @property
+    def open(self) -> bool:
+        """Say whether the connection is there."""
+        return self._transport is not None and not self._transport.is_closing()
 
     @property
     def usable(self) -> bool:
-        """Say whether a request can be written."""
-        return self._transport is not None and not self._transport.is_closing()
+        """Say whether a new request may be written."""
+        return self.open and not self._retired
 
-    async def exchange(self, fields: Mapping[str, str], signed: bytes, timeout_s: float) -> dict[str, str]:
-        """Write a request, `fields` signed and framed, and wait for its answer, which is authenticated.
+    @property
+    def certificate(self) -> bytes | None:
+        """Return the peer's certificate as DER."""
+        tls = self._transport and self._transport.get_extra_info("ssl_object")
+        return tls.getpeercert(binary_form=True) if tls else None
+
+    async def exchange(self, fields: Mapping[str, str], signed: bytes, *, bare: bool = False) -> dict[str, str]:
+        """Write an encoded request, `fields` and `signed`, and wait for its answer.
 
         1. Nothing is written to a lost connection, or above IN_FLIGHT_MAX: NotSent.
-        2. Nothing is written while a request with the same identifiers is open. It may be this very one, so it is
-           OutcomeUnknown, which nobody sends again.
-        3. From the write on, everything but an authenticated answer is OutcomeUnknown.
+        2. Nothing is written while a request with the same identifiers is open: OutcomeUnknown, as it may be this one.
+        3. From the write on, everything but an authenticated answer is OutcomeUnknown. With `bare` an answer without
+           any MAC is taken: the caller proves it.
         """
-        transport, key = self._transport, _answer_key(fields)
+        transport = self._transport
         # 1.
         if transport is None or transport.is_closing():
             raise NotSent("the connection to the back end was lost before the request was written")
-        if len(self._pending) >= IN_FLIGHT_MAX:
+        if self.in_flight >= IN_FLIGHT_MAX:
             raise NotSent("too many requests wait for the back end")
+        framed = self._framed(signed)
         # 2.
-        if key in self._pending:
-            raise OutcomeUnknown("a request with the same DE7 and DE11 is in flight")
-        answer: asyncio.Future[dict[str, str]] = asyncio.get_running_loop().create_future()
-        self._pending[key] = answer
+        waiting = self._matcher.open(fields, self, bare=bare)
+        self.in_flight += 1
         # 3.
         try:
-            transport.write(signed)
-            async with asyncio.timeout(timeout_s):
-                return await answer
+            transport.write(framed)
+            async with asyncio.timeout(self._settings.timeout_s):
+                return await waiting.answer
         except TimeoutError:
             raise OutcomeUnknown("the back end did not answer in time") from None
         finally:
-            del self._pending[key]
+            self.in_flight -= 1
+            self._matcher.close(waiting)
+            self._close_when_idle()
+
+    def write(self, signed: bytes) -> None:
+        """Write an encoded answer to a request of the switch, unless the connection is gone."""
+        if self._transport is not None and self.open:
+            self._transport.write(self._framed(signed))
+
+    def retire(self) -> None:
+        """Take no new request; close the connection when those in flight have ended."""
+        self._retired = True
+        self._close_when_idle()
 
     async def aclose(self) -> None:
         """End requests in flight as OutcomeUnknown and close the connection."""
-        self._doubt_all("the connection was closed before the answer came")
+        self._matcher.lose(self, "the connection was closed before the answer came")
         if self._transport is not None:
             self._transport.close()
             await self._lost.wait()
@@ -92,42 +116,62 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes (asyncio)."""
         try:
-            for message in self._deframer.feed(data):
-                self._take(message)
+            for content in self._deframer.feed(data):
+                header, message = unwrap(self._settings.network, content)
+                self._take(header, message)
         except Malformed:
             self.abort()
 
     def connection_lost(self, _error: Exception | None) -> None:
         """End (asyncio)."""
-        self._doubt_all("the connection was lost before the answer came")
+        self._matcher.lose(self, "the connection was lost before the answer came")
         self._lost.set()
 
-    def _take(self, message: bytes) -> None:
+    def _take(self, header: Header, message: bytes) -> None:
+        """Hand a message to whom it concerns.
+
+        1. A message that the switch bounced is never believed, nor is anything of it checked.
+        2. Without a MAC only the answer to a request that asked for one counts.
+        3. Anything else is authenticated first.
+        """
+        # 1.
+        if header.rejected:
+            self._counts.rejected += 1
+            self._matcher.reject(self._readable(message), header.reject_code)
+            return
+        # 2.
+        if self._matcher.bare and self._take_bare(message):
+            return
+        # 3.
         try:
-            fields = self._codec.check(message)
+            fields, codec = self._keys.check(message)
         except SignatureInvalid:
             self._counts.unauthenticated += 1
-            # Read only to find whom to tell at once what a timeout would tell him later.
-            answer = self._waiting(self._codec.decode(message))
-            if answer is not None:
-                answer.set_exception(OutcomeUnknown("the MAC of the answer does not match"))
+            self._keys.trouble()
+            self._matcher.doubt(self._keys.decode(message), "the MAC of the answer does not match")
             return
-        answer = self._waiting(fields)
-        if answer is None:
-            self._counts.unmatched += 1
+        if int(fields["t"][2]) % 2:
+            self._matcher.answer(fields)
         else:
-            answer.set_result(fields)
+            self._serve(self, fields, codec)
 
-    def _waiting(self, fields: Mapping[str, str]) -> asyncio.Future[dict[str, str]] | None:
-        answer = self._pending.get((fields["t"], fields.get("11", ""), fields.get("7", "")))
-        return None if answer is None or answer.done() else answer
+    def _take_bare(self, message: bytes) -> bool:
+        fields = self._readable(message)
+        waiting = self._matcher.find(fields)
+        if waiting is None or not waiting.bare or MAC_ELEMENTS & fields.keys():
+            return False
+        self._matcher.answer(fields)
+        return True
 
-    def _doubt_all(self, why: str) -> None:
-        for answer in self._pending.values():
-            if not answer.done():
-                answer.set_exception(OutcomeUnknown(why))
+    def _readable(self, message: bytes) -> dict[str, str]:
+        try:
+            return self._keys.decode(message)
+        except Malformed:
+            return {}
 
+    def _framed(self, signed: bytes) -> bytes:
+        return frame(wrap(self._settings.network, signed), self._settings.header)
 
-def _answer_key(request: Mapping[str, str]) -> Key:
-    kind = request["t"]
-    return f"{kind[:2]}1{kind[3]}", request["11"], request["7"]
+    def _close_when_idle(self) -> None:
+        if self._retired and not self.in_flight and self._transport is not None:
+            self._transport.close()

@@ -10,8 +10,10 @@ from tallystick.crypto import box
 from tallystick.crypto.binding import bind
 from tallystick.crypto.signing import load_public
 from tallystick.delivery.books import Books, Store
+from tallystick.delivery.guard import GuardedConnector
+from tallystick.delivery.notification import Notifier
 from tallystick.delivery.ports import Connector
-from tallystick.errors import ChannelUnknown, EnvelopeUnopenable, Misconfigured, NotSent
+from tallystick.errors import ChannelUnknown, EnvelopeUnopenable, Misconfigured, NotFound, NotSent
 from tallystick.routing.model import BackEnd
 from tallystick.runtime import Clock, Millis
 from tallystick.security.model import Sender
@@ -30,26 +32,33 @@ class ConnectorRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 class _Open(Struct, kw_only=True):
     sealed: bytes
-    connector: Connector
+    connector: GuardedConnector
+    notifier: Notifier | None
     checked_at: Millis
 
 
-Builder = Callable[[bytes], Connector]
+Builder = Callable[[BackEnd, bytes], Connector]
+"""Make a back end's connector from its settings; raises Misconfigured when its kind is unknown or they are wrong."""
 
 
 class ConnectorRegistry:
     """Build connectors on demand (`delivery.ports.Connectors`) and know institutions as senders."""
 
-    def __init__(self, store: Store[Books], keyring: Keyring, clock: Clock, builders: dict[str, Builder]) -> None:
+    def __init__(self, store: Store[Books], keyring: Keyring, clock: Clock, build: Builder) -> None:
         self._store = store
         self._at_rest = keyring.key(Purpose.AT_REST)
         self._clock = clock
-        self._builders = builders
+        self._build = build
         self._open: dict[str, _Open] = {}
 
-    async def connector(self, back_end: BackEnd) -> Connector:
-        """Return the back end's connector, rebuilt when its settings changed; raises NotSent when it has none."""
+    async def connector(self, back_end: BackEnd) -> GuardedConnector:
+        """Return the back end's connector within its bounds, rebuilt when its settings changed.
+
+        Raises NotSent when it has none that can be used.
+        """
         held, now = self._open.get(back_end.id), self._clock.now()
+        if held is not None:
+            held.connector.bound_by(back_end)
         if held is not None and now - held.checked_at < RELOAD_MS:
             return held.connector
         sealed = await self._store.read(lambda books: books.connector_settings(back_end.id))
@@ -60,10 +69,12 @@ class ConnectorRegistry:
             return held.connector
         try:
             record = open_record(self._at_rest, back_end.id, sealed)
-            connector = self._builders[back_end.connector](bytes(record.settings))
-        except (Misconfigured, KeyError) as error:
+            inner = self._build(back_end, bytes(record.settings))
+        except Misconfigured as error:
             raise NotSent("this back end's connector settings cannot be used") from error
-        self._open[back_end.id] = _Open(sealed=sealed, connector=connector, checked_at=now)
+        connector = GuardedConnector(inner, back_end, self._clock)
+        notifier = inner if isinstance(inner, Notifier) else None
+        self._open[back_end.id] = _Open(sealed=sealed, connector=connector, notifier=notifier, checked_at=now)
         if held is not None:
             await held.connector.aclose()
         return connector
@@ -85,6 +96,20 @@ class ConnectorRegistry:
         return back_end, Sender(
             id=institution, algorithm=algorithm, sealed_key=seal_sender_key(self._at_rest, institution, pem)
         )
+
+    async def notified_by(self, institution: str) -> tuple[BackEnd, Notifier]:
+        """Return a back end that tells outcomes by itself (`delivery.notification.Notifiers`); raises NotFound."""
+        table = await self._store.read(lambda books: books.routing_table())
+        back_end = next((b for b in table.back_ends if b.id == institution), None)
+        try:
+            if back_end is not None:
+                await self.connector(back_end)
+        except NotSent:
+            back_end = None
+        held = self._open.get(institution)
+        if back_end is None or held is None or held.notifier is None:
+            raise NotFound("no institution that tells outcomes by notifications has this id")
+        return back_end, held.notifier
 
     async def aclose(self) -> None:
         """Close every connector."""

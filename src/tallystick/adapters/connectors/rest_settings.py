@@ -1,24 +1,17 @@
 """The settings of one REST back end, sealed in the store and decoded here."""
 
-import re
 from typing import Annotated, Final
 
-import msgspec
 from msgspec import Meta, Struct
 
 from tallystick import limits
+from tallystick.adapters.connectors.http_settings import TIMEOUT_MAX_S, check_address, decode
 from tallystick.assembly.facts import CredentialKind
 from tallystick.crypto.jose import seal_jwe
 from tallystick.crypto.signing import Ed25519Public, load_public
-from tallystick.crypto.x509 import HOST_NAME
 from tallystick.errors import FieldInvalid, Misconfigured
 
-SETTINGS_MAX: Final = 8 * 1024  # bytes
-TIMEOUT_MAX_S: Final = 60.0  # s
-PORT_MAX: Final = 65_535
 DELIVERABLE: Final = frozenset({CredentialKind.ACCOUNT, CredentialKind.CARD})
-
-_BASE_URL: Final = re.compile(r"https://(?P<host>[^/:]+)(?::(?P<port>[0-9]{1,5}))?(?:/[A-Za-z0-9._~-]+)*")
 
 
 class RestSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,11 +33,7 @@ class RestSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     def __post_init__(self) -> None:
         """Check what the field types cannot."""
-        url = _BASE_URL.fullmatch(self.base_url)
-        if url is None or not HOST_NAME.fullmatch(url["host"]) or not 0 < int(url["port"] or 443) <= PORT_MAX:
-            raise Misconfigured("base_url is not https://host[:port][/path] in lower case", field="base_url")
-        if self.server_name is not None and not HOST_NAME.fullmatch(self.server_name):
-            raise Misconfigured("server_name is no host name in lower case", field="server_name")
+        check_address(self.base_url, self.server_name)
         if not self.accepts or not self.accepts <= DELIVERABLE:
             raise Misconfigured("accepts lists account, card or both", field="accepts")
         read_verify_key(self.verify_key)
@@ -56,15 +45,7 @@ class RestSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 def decode_settings(data: bytes) -> RestSettings:
     """Decode settings from JSON; raises Misconfigured naming the setting, never its value."""
-    if len(data) > SETTINGS_MAX:
-        raise Misconfigured(f"the settings have more than {SETTINGS_MAX} bytes")
-    try:
-        return msgspec.json.decode(data, type=RestSettings)
-    except msgspec.ValidationError as wrong:
-        _, _, where = str(wrong).rpartition(" - at ")  # what stands before it may quote the value
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        where = "the JSON itself"
-    raise Misconfigured(f"the settings of the REST back end are wrong: see {where}")
+    return decode(data, RestSettings, "REST")
 
 
 def read_verify_key(pem: str) -> Ed25519Public:

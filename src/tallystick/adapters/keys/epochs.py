@@ -12,9 +12,12 @@ from tallystick.runtime import Millis, Randomness
 
 EPOCH_ID: Final = re.compile(r"ep_([0-9]{1,15})")
 
+EPOCH_OVER_MS: Final = limits.EPOCH_MS + limits.RECOVERY_KEY_GRACE_MS  # ms from an epoch's start
+RECOVERY_OVER_MS: Final = EPOCH_OVER_MS + limits.RECOVERY_LIFE_MS  # ms from an epoch's start
+
 
 class FileEpochKeys:
-    """Keep epoch keys in a directory and in memory (`assembly.ports.EpochKeys`).
+    """Keep epoch keys in a directory and in memory (`security.ports.EpochKeys`, `delivery.ports.RecoveryKeys`).
 
     Epochs begin at whole multiples of `limits.EPOCH_MS`; `ep_<ms>` names one by its beginning. Once every ten minutes
     `current` waits for the disk (some milliseconds), else everything is answered from memory. Without `write` the
@@ -55,15 +58,22 @@ class FileEpochKeys:
 
     def destroy_before(self, now: Millis) -> list[str]:
         """Destroy every epoch key older than `limits.EPOCH_KEPT_MS`, on disk and in memory; returns their ids."""
-        over = [name for name in self._files.names() if _begins(name) + limits.EPOCH_KEPT_MS <= now]
-        for epoch in over:
-            self._keys.pop(epoch, None)
-            self._files.destroy(epoch)
-        return over
+        return self._destroy([name for name in self._files.names() if _begins(name) + limits.EPOCH_KEPT_MS <= now])
+
+    def destroy_unused(self, now: Millis, in_use: frozenset[str]) -> list[str]:
+        """Destroy the keys of epochs that are over and not in use, or older than any recovery; returns their ids."""
+        over = [name for name in self._files.names() if _begins(name) + EPOCH_OVER_MS <= now]
+        return self._destroy([name for name in over if name not in in_use or _begins(name) + RECOVERY_OVER_MS <= now])
 
     def close(self) -> None:
         """Give the directory up."""
         self._files.close()
+
+    def _destroy(self, over: list[str]) -> list[str]:
+        for epoch in over:
+            self._keys.pop(epoch, None)
+            self._files.destroy(epoch)
+        return over
 
     def _read(self, epoch: str) -> bytes:
         if not EPOCH_ID.fullmatch(epoch):

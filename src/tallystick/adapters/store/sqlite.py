@@ -19,9 +19,11 @@ from tallystick.adapters.store.sqlite_intents import SqliteIntents
 from tallystick.adapters.store.sqlite_open import connect
 from tallystick.adapters.store.sqlite_parts import SqliteParts
 from tallystick.adapters.store.sqlite_payments import SqlitePayments
+from tallystick.adapters.store.sqlite_pull import SqlitePulls
 from tallystick.adapters.store.sqlite_replay import SqliteReplay
 from tallystick.adapters.store.sqlite_routes import SqliteConnectors, SqliteRoutes
 from tallystick.adapters.store.sqlite_vault import SqliteNotices, SqliteUsers
+from tallystick.adapters.store.sqlite_webhooks import SqliteWebhooks
 from tallystick.errors import Misconfigured, StoreFailed, Unavailable
 
 BATCH_MAX: Final = 256  # works that share one commit; bounds how long the loop is held
@@ -43,8 +45,10 @@ class SqliteBooks(
     SqliteUsers,
     SqliteNotices,
     SqliteIntents,
+    SqlitePulls,
+    SqliteWebhooks,
 ):
-    """All books on one connection; implements `delivery.books.Books`."""
+    """All books on one connection; implements `delivery.books.Books` and `outcomes.ports.OutcomeBooks`."""
 
 
 class Waiting(NamedTuple):

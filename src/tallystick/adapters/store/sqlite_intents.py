@@ -3,7 +3,7 @@
 # ruff: noqa: S608  # every text is built from constants of this module
 
 from tallystick.adapters.store.sqlite_book import Row, SqliteBook
-from tallystick.delivery.model import Intent, IntentState, MessageIds
+from tallystick.delivery.model import Intent, IntentKind, IntentState, MessageIds
 from tallystick.errors import AlreadyExists, TooMany
 from tallystick.runtime import Millis
 
@@ -14,13 +14,35 @@ NEXT_STAN = """
     ON CONFLICT (back_end, day) DO UPDATE SET last = last + 1 WHERE last < ?
     RETURNING last
 """
-COLUMNS = "payment_id, n, back_end, stan, rrn, key, at, table_version, digest, state, code, settled_at"
-ADD = f"INSERT INTO intent ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+COLUMNS = """payment_id, n, back_end, stan, rrn, key, at, table_version, digest, state, code, settled_at,
+    kind, about, tries, due_at, epoch, account"""
+ADD = f"""
+    INSERT INTO intent ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+"""
 SETTLE = """
-    UPDATE intent SET state = ?, code = ?, settled_at = ? WHERE payment_id = ? AND n = ? AND state = 'sending'
+    UPDATE intent SET state = ?1, code = ?2, settled_at = ?3,
+        epoch = iif(?1 = 'unknown', epoch, NULL), account = iif(?1 = 'unknown', account, NULL)
+    WHERE payment_id = ?4 AND n = ?5 AND state = ?6
+"""
+SCHEDULE = """
+    UPDATE intent SET tries = ?, due_at = ? WHERE payment_id = ? AND n = ? AND tries = ?
+        AND state = 'sending' AND kind <> 'authorisation'
 """
 LIST = f"SELECT {COLUMNS} FROM intent WHERE payment_id = ? ORDER BY n"
-SENDING = f"SELECT {COLUMNS} FROM intent WHERE state = 'sending' ORDER BY seq LIMIT ?"
+SENDING = f"SELECT {COLUMNS} FROM intent WHERE state = 'sending' AND kind = ? ORDER BY seq LIMIT ?"
+DUE = f"""
+    SELECT {COLUMNS} FROM intent WHERE state = 'sending' AND kind <> 'authorisation' AND due_at <= ?
+    ORDER BY due_at, seq LIMIT ?
+"""
+UNSETTLED = """
+    SELECT (SELECT count(*) FROM intent WHERE state = 'sending' AND back_end = ?1)
+        + (SELECT count(*) FROM intent WHERE state = 'unknown' AND back_end = ?1)
+"""
+# Only these two states keep an account; each has a partial index.
+ACCOUNTS_KEPT = """
+    SELECT epoch FROM intent WHERE state = 'sending' AND account IS NOT NULL
+    UNION SELECT epoch FROM intent WHERE state = 'unknown' AND account IS NOT NULL
+"""
 
 
 class SqliteIntents(SqliteBook):
@@ -39,17 +61,44 @@ class SqliteIntents(SqliteBook):
         if not self._db.execute(ADD, to_row(intent)).rowcount:
             raise AlreadyExists("the payment has an intent with this number")
 
-    async def settle_intent(self, payment_id: str, n: int, *, state: IntentState, code: str | None, at: Millis) -> bool:
-        """Settle an intent that is SENDING; False when it was settled already."""
-        return self._db.execute(SETTLE, (state.value, code, at, payment_id, n)).rowcount == 1
+    async def settle_intent(
+        self,
+        payment_id: str,
+        n: int,
+        *,
+        state: IntentState,
+        code: str | None,
+        at: Millis,
+        expected: IntentState = IntentState.SENDING,
+    ) -> bool:
+        """Move an intent from `expected` to `state` by compare-and-set; True if moved."""
+        row = (state.value, code, at, payment_id, n, expected.value)
+        return self._db.execute(SETTLE, row).rowcount == 1
+
+    async def schedule_intent(self, payment_id: str, n: int, *, tried: int, tries: int, due_at: Millis) -> bool:
+        """Set the sends and the next time of an inquiry or reversal that is SENDING and was sent `tried` times."""
+        return self._db.execute(SCHEDULE, (tries, due_at, payment_id, n, tried)).rowcount == 1
 
     async def intents(self, payment_id: str) -> list[Intent]:
         """List the intents of a payment by `n`."""
         return [from_row(row) for row in self._db.execute(LIST, (payment_id,))]
 
-    async def sending_intents(self, limit: int) -> list[Intent]:
-        """List unsettled intents, oldest first: after a crash their outcome is unknown."""
-        return [from_row(row) for row in self._db.execute(SENDING, (limit,))]
+    async def sending_intents(self, kind: IntentKind, limit: int) -> list[Intent]:
+        """List intents of a kind that are SENDING, oldest first: after a crash an outcome is open."""
+        return [from_row(row) for row in self._db.execute(SENDING, (kind.value, limit))]
+
+    async def due_intents(self, now: Millis, limit: int) -> list[Intent]:
+        """List inquiries and reversals that are SENDING and due at `now`, longest due first."""
+        return [from_row(row) for row in self._db.execute(DUE, (now, limit))]
+
+    async def unsettled_intents(self, back_end: str) -> int:
+        """Count a back end's intents that are SENDING or UNKNOWN: what a drain waits for."""
+        count: int = self._db.execute(UNSETTLED, (back_end,)).fetchone()[0]
+        return count
+
+    async def accounts_kept(self) -> frozenset[str]:
+        """Return the recovery epochs under which an account number is still sealed."""
+        return frozenset(epoch for (epoch,) in self._db.execute(ACCOUNTS_KEPT))
 
 
 def to_row(intent: Intent) -> Row:
@@ -67,12 +116,19 @@ def to_row(intent: Intent) -> Row:
         intent.state.value,
         intent.code,
         intent.settled_at,
+        intent.kind.value,
+        intent.of,
+        intent.tries,
+        intent.due_at,
+        intent.epoch,
+        intent.account,
     )
 
 
 def from_row(row: Row) -> Intent:
     """Read an intent back."""
-    payment_id, n, back_end, stan, rrn, key, at, table_version, digest, state, code, settled_at = row
+    payment_id, n, back_end, stan, rrn, key, at, table_version, digest, state, code, settled_at, *rest = row
+    kind, about, tries, due_at, epoch, account = rest
     return Intent(
         payment_id=payment_id,
         n=n,
@@ -80,7 +136,13 @@ def from_row(row: Row) -> Intent:
         ids=MessageIds(stan=stan, rrn=rrn, key=key, at=at),
         table_version=table_version,
         digest=digest,
+        kind=IntentKind(kind),
+        of=about,
         state=IntentState(state),
         code=code,
         settled_at=settled_at,
+        tries=tries,
+        due_at=due_at,
+        epoch=epoch,
+        account=account,
     )

@@ -4,7 +4,8 @@
 
 import msgspec
 
-from tallystick.adapters.store.sqlite_book import Row, SqliteBook, to_json
+from tallystick.adapters.store.sqlite_book import Row, to_json
+from tallystick.adapters.store.sqlite_events import SqliteEvents
 from tallystick.assembly.facts import ElementKind, Fate, Order, PaymentState
 from tallystick.assembly.model import Element, Payment
 from tallystick.errors import AlreadyExists, AlreadyFinal
@@ -46,7 +47,7 @@ IN_STATE = {
 }
 
 
-class SqlitePayments(SqliteBook):
+class SqlitePayments(SqliteEvents):
     """Implement the half of `assembly.ports.PaymentBook` that is about payments; see `sqlite_parts` for the other."""
 
     async def payment(self, payment_id: str) -> Payment | None:
@@ -72,7 +73,10 @@ class SqlitePayments(SqliteBook):
 
     async def decide_fate(self, payment_id: str, fate: Fate, at: Millis) -> bool:
         """Write the fate and its state (JOINED, CANCELLED, EXPIRED) if there is none yet; True for the one winner."""
-        return self._db.execute(DECIDE, (payment_id, fate.value, at)).rowcount == 1
+        if not self._db.execute(DECIDE, (payment_id, fate.value, at)).rowcount:
+            return False
+        self._note_event(payment_id, None, PaymentState(fate.value), at)
+        return True
 
     async def advance(
         self,
@@ -87,7 +91,10 @@ class SqlitePayments(SqliteBook):
     ) -> bool:
         """Move a joined payment from `expected` to `state` by compare-and-set, overwriting the texts; True if moved."""
         row = (state.value, back_end, response_code, reason, at, payment_id, expected.value)
-        return self._db.execute(ADVANCE, row).rowcount == 1
+        if not self._db.execute(ADVANCE, row).rowcount:
+            return False
+        self._note_event(payment_id, expected, state, at)
+        return True
 
     async def expired_payments(self, now: Millis, limit: int) -> list[str]:
         """List payments without a fate whose `expires_at` is not after `now`, longest expired first."""

@@ -1,23 +1,73 @@
-"""The routing table and connector settings in SQLite."""
+"""The routing table and its changes in SQLite."""
+
+from typing import Final, TypeVar
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import astuple, replace
 
-from tallystick.adapters.store.sqlite_book import SqliteBook, to_json
-from tallystick.errors import AlreadyExists
-from tallystick.routing.model import BackEnd, IssuerRule, RoutingTable
+from tallystick.adapters.store.sqlite_book import Row, SqliteBook, to_json
+from tallystick.errors import AlreadyExists, Conflict, NotFound
+from tallystick.routing.issuers import IssuerRule
+from tallystick.routing.model import (
+    USUAL_PREFERENCES,
+    BackEnd,
+    ChangeState,
+    Preference,
+    RouteChange,
+    RouteVersion,
+    RoutingTable,
+    Status,
+)
+from tallystick.routing.table import versioned
+from tallystick.runtime import Millis
 
-BACK_END = msgspec.json.Decoder(BackEnd)
-ISSUER_RULES = msgspec.json.Decoder(tuple[IssuerRule, ...])
-
-VERSION_AND_RULES = "SELECT version, issuer_rules FROM routing"
-BACK_ENDS = "SELECT body FROM back_end ORDER BY id"
-NAME_TAKEN = "SELECT 1 FROM back_end WHERE name = ? AND id <> ?"
-PUT_BACK_END = """
-    INSERT INTO back_end (id, name, body) VALUES (?, ?, ?)
-    ON CONFLICT (id) DO UPDATE SET name = excluded.name, body = excluded.body
+PRESENT = """
+    SELECT version, v.body, s.body FROM route_version AS v JOIN issuer_set AS s ON s.id = v.issuer_set
+    ORDER BY version DESC LIMIT 1
 """
-PUT_RULES = "UPDATE routing SET issuer_rules = ?"
-NEXT_VERSION = "UPDATE routing SET version = version + 1 RETURNING version"
+EARLIER = """
+    SELECT version, v.body, s.body FROM route_version AS v JOIN issuer_set AS s ON s.id = v.issuer_set
+    WHERE version = ?
+"""
+PROPOSED = """
+    SELECT base, c.body, s.body FROM route_change AS c JOIN issuer_set AS s ON s.id = c.issuer_set WHERE c.id = ?
+"""
+STATUSES = "SELECT institution, status FROM back_end_status"
+PUT_STATUS = """
+    INSERT INTO back_end_status (institution, status) VALUES (?, ?)
+    ON CONFLICT (institution) DO UPDATE SET status = excluded.status
+"""
+FIND_SET = "SELECT id FROM issuer_set WHERE body = ?"
+ADD_SET = "INSERT INTO issuer_set (body) VALUES (?) RETURNING id"
+
+# Two writers cannot make the same version, and none leaves one out.
+ADD_VERSION = """
+    INSERT INTO route_version (version, at, author, approver, note, digest, body, issuer_set)
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE ?1 = (SELECT coalesce(max(version), 0) + 1 FROM route_version)
+    RETURNING version
+"""
+VERSIONS = "SELECT version, at, author, approver, note, digest FROM route_version ORDER BY version DESC LIMIT ?"
+OUTDATE = "UPDATE route_change SET state = 'stale' WHERE state = 'proposed' AND base < ?"
+
+ADD_CHANGE = """
+    INSERT INTO route_change (id, base, at, author, note, digest, state, decided_by, decided_at, body, issuer_set)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO NOTHING RETURNING id
+"""
+FIND_CHANGE = """
+    SELECT id, base, at, author, note, digest, state, decided_by, decided_at FROM route_change WHERE id = ?
+"""
+CHANGES = """
+    SELECT id, base, at, author, note, digest, state, decided_by, decided_at FROM route_change
+    ORDER BY seq DESC LIMIT ?
+"""
+DECIDE_CHANGE = """
+    UPDATE route_change SET state = ?, decided_by = ?, decided_at = ? WHERE id = ? AND state = 'proposed' RETURNING id
+"""
+
+T = TypeVar("T", RouteVersion, RouteChange)
+
 FIND_CONNECTOR = "SELECT sealed FROM connector WHERE institution = ?"
 PUT_CONNECTOR = """
     INSERT INTO connector (institution, sealed) VALUES (?, ?)
@@ -25,37 +75,95 @@ PUT_CONNECTOR = """
 """
 
 
+class Body(Struct, frozen=True, kw_only=True):
+    """What a version keeps beside its issuer rules."""
+
+    back_ends: tuple[BackEnd, ...]
+    preferences: tuple[Preference, ...] = USUAL_PREFERENCES
+
+
+BODY: Final = msgspec.json.Decoder(Body)
+EMPTY: Final = RoutingTable(version=0, back_ends=(), issuer_rules=())
+ISSUER_RULES: Final = msgspec.json.Decoder(tuple[IssuerRule, ...])
+
+
 class SqliteRoutes(SqliteBook):
     """Implement `routing.ports.RouteBook`."""
 
     async def routing_table(self) -> RoutingTable:
-        """Read the whole table with its version, back ends by id."""
+        """Read the present table; version 0 is the empty one."""
         if self._cache.table is not None:
             return self._cache.table
-        version, rules = self._db.execute(VERSION_AND_RULES).fetchone()
-        back_ends = tuple(BACK_END.decode(body) for (body,) in self._db.execute(BACK_ENDS))
-        table = RoutingTable(version=version, back_ends=back_ends, issuer_rules=ISSUER_RULES.decode(rules))
+        table = self._table(PRESENT, ()) or EMPTY
         if self._cache.keeps:
             self._cache.table = table
         return table
 
-    async def put_back_end(self, back_end: BackEnd) -> int:
-        """Add or replace a back end by id; returns the new version. Raises AlreadyExists when another has its name."""
-        self._cache.changed()
-        if self._db.execute(NAME_TAKEN, (back_end.name, back_end.id)).fetchone():
-            raise AlreadyExists("another back end has this name")
-        self._db.execute(PUT_BACK_END, (back_end.id, back_end.name, to_json(back_end)))
-        return self._next_version()
+    async def routing_table_at(self, version: int) -> RoutingTable | None:
+        """Read an earlier version."""
+        return EMPTY if version == 0 else self._table(EARLIER, (version,))
 
-    async def put_issuer_rules(self, rules: tuple[IssuerRule, ...]) -> int:
-        """Replace all issuer rules; returns the new version."""
+    async def put_version(self, version: RouteVersion, table: RoutingTable) -> None:
+        """Write a version whole; open proposals become STALE. Raises Conflict unless it is the next one."""
         self._cache.changed()
-        self._db.execute(PUT_RULES, (to_json(rules),))
-        return self._next_version()
+        if self._db.execute(ADD_VERSION, (*astuple(version), *self._body(table))).fetchone() is None:
+            raise Conflict("the routing table has another version by now")
+        self._db.execute(OUTDATE, (version.version,))
 
-    def _next_version(self) -> int:
-        version: int = self._db.execute(NEXT_VERSION).fetchone()[0]
-        return version
+    async def route_versions(self, limit: int) -> list[RouteVersion]:
+        """List the newest versions, newest first."""
+        return [_read(row, RouteVersion) for row in self._db.execute(VERSIONS, (limit,))]
+
+    async def put_status(self, institution: str, status: Status) -> None:
+        """Set a back end's live status: no new version. Raises NotFound when the present table has no such back end."""
+        table = await self.routing_table()
+        if not any(back_end.id == institution for back_end in table.back_ends):
+            raise NotFound("no institution has this id")
+        self._cache.changed()
+        self._db.execute(PUT_STATUS, (institution, status.value))
+
+    async def add_change(self, change: RouteChange, table: RoutingTable) -> None:
+        """Add a proposed change with its table; raises AlreadyExists when its id is taken."""
+        if self._db.execute(ADD_CHANGE, (*astuple(change), *self._body(table))).fetchone() is None:
+            raise AlreadyExists("a change has this id")
+
+    async def route_change(self, change_id: str) -> RouteChange | None:
+        """Find a change."""
+        row = self._db.execute(FIND_CHANGE, (change_id,)).fetchone()
+        return None if row is None else _read(row, RouteChange)
+
+    async def proposed_table(self, change_id: str) -> RoutingTable | None:
+        """Read the table of a change; its version is the one it was made from."""
+        return self._table(PROPOSED, (change_id,))
+
+    async def route_changes(self, limit: int) -> list[RouteChange]:
+        """List the newest changes, newest first."""
+        return [_read(row, RouteChange) for row in self._db.execute(CHANGES, (limit,))]
+
+    async def decide_change(self, change_id: str, state: ChangeState, *, by: str, at: Millis) -> bool:
+        """Decide over a change that is PROPOSED; False when it is not."""
+        return self._db.execute(DECIDE_CHANGE, (state.value, by, at, change_id)).fetchone() is not None
+
+    def _table(self, query: str, arguments: tuple[int | str, ...]) -> RoutingTable | None:
+        row = self._db.execute(query, arguments).fetchone()
+        if row is None:
+            return None
+        version, text, rules = row
+        body = BODY.decode(text)
+        statuses = {institution: Status(status) for institution, status in self._db.execute(STATUSES)}
+        back_ends = tuple(replace(b, status=statuses.get(b.id, Status.SUSPENDED)) for b in body.back_ends)
+        return RoutingTable(
+            version=version,
+            back_ends=back_ends,
+            issuer_rules=ISSUER_RULES.decode(rules),
+            preferences=body.preferences,
+        )
+
+    def _body(self, table: RoutingTable) -> tuple[str, int]:
+        """Return what a table is kept as: its body, and the id of its set of issuer rules."""
+        kept, rules = versioned(table), to_json(table.issuer_rules)
+        row = self._db.execute(FIND_SET, (rules,)).fetchone() or self._db.execute(ADD_SET, (rules,)).fetchone()
+        return to_json(Body(back_ends=kept.back_ends, preferences=kept.preferences)), row[0]
 
 
 class SqliteConnectors(SqliteBook):
@@ -78,3 +186,8 @@ class SqliteConnectors(SqliteBook):
         """Store or replace the sealed settings."""
         self._cache.changed()
         self._db.execute(PUT_CONNECTOR, (institution, sealed))
+
+
+def _read(row: Row, kind: type[T]) -> T:
+    """Read a row whose columns stand in the order of the members."""
+    return msgspec.convert(dict(zip(kind.__struct_fields__, row, strict=True)), kind)

@@ -15,13 +15,14 @@ from rich.console import Console
 from rich.table import Table
 
 from tallystick.cli.app import App, Command, pass_app
-from tallystick.cli.demo import payments, refusals
+from tallystick.cli.demo import doubts, payments, refusals
 from tallystick.cli.demo.model import Result, play
 from tallystick.cli.demo.world import world
 from tallystick.cli.inputs import new_path, refuse_existing
 
 PRIVATE_DIRECTORY: Final = 0o700
 SCENARIOS: Final = (*payments.SCENARIOS, *refusals.SCENARIOS)
+WAVES: Final = doubts.WAVES
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -68,16 +69,45 @@ def demo(app: App, *, once: bool, keep: bool, folder: Path | None) -> None:  # n
 
 async def _play_all(home: Path, console: Console) -> Report:
     started = time.perf_counter()
-    console.print("Starting CA, platform, four sandbox back ends and a mail server, each as a process of its own …")
+    console.print("Starting CA, platform, six sandbox back ends and a mail server, each as a process of its own …")
     async with world(home) as stage:
-        console.print(f"… up after {time.perf_counter() - started:.1f} s. Playing {len(SCENARIOS)} scenarios.\n")
-        results = [await play(scenario, stage, number) for number, scenario in enumerate(SCENARIOS)]
+        count = len(SCENARIOS) + sum(map(len, WAVES))
+        console.print(f"… up after {time.perf_counter() - started:.1f} s. Playing {count} scenarios.\n")
+        told = [await play(scenario, stage, number) for number, scenario in enumerate(SCENARIOS)]
+        console.print(_table(told))
+        doubtful: list[Result] = []
+        for wave in WAVES:
+            first = len(told) + len(doubtful)
+            doubtful += await asyncio.gather(*(play(each, stage, n) for n, each in enumerate(wave, first)))
+        console.print(_matrix(doubtful))
+    results = [*told, *doubtful]
     report = Report(ok=all(result.expected == result.outcome for result in results), scenarios=tuple(results))
-    console.print(_table(results))
     differing = sum(1 for result in results if result.expected != result.outcome)
     verdict = "All outcomes are as expected." if report.ok else f"{differing} outcomes differ."
     console.print(f"\n{verdict} Whole demo: {time.perf_counter() - started:.1f} s.")
     return report
+
+
+def _matrix(results: list[Result]) -> Table:
+    """Show what becomes of a payment whose back end does this or that; a difference shows what was expected."""
+    by_name = {result.name: result for result in results}
+    table = Table(
+        title="What becomes of a payment whose back end … (x: how often it is effective there)", title_justify="left"
+    )
+    for heading in ("", *doubts.NAMES):
+        table.add_column(heading, overflow="fold")
+    for mode in doubts.MODES:
+        found = [by_name.get(f"{target} {mode.name}") for target in doubts.NAMES]
+        table.add_row(mode.name, *(_cell(result) for result in found))
+    return table
+
+
+def _cell(result: Result | None) -> str:
+    if result is None:
+        return "-"
+    if result.expected == result.outcome:
+        return result.outcome
+    return f"[red]✗ {result.outcome}; expected: {result.expected}[/red]"
 
 
 def _table(results: list[Result]) -> Table:

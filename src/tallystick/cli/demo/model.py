@@ -8,14 +8,17 @@ from typing import Final
 
 from msgspec import Struct
 
+from tallystick.assembly.facts import FINAL_STATES, PaymentState
 from tallystick.cli.demo.back_ends import SandboxBackEnd
 from tallystick.cli.demo.world import World
 from tallystick.wire.part import WireOrder
 
 SETTLE_TIMEOUT_S: Final = 15.0  # s a back end may take to record what it was sent
+FINAL_TIMEOUT_S: Final = 40.0  # s a payment may take to reach its final state
 QUIET_S: Final = 0.4  # s after a refusal in which nothing may reach any back end
 FIRST_AMOUNT: Final = 10_001  # minor units; every scenario has its own amount, so that records tell it apart
 
+ENDS: Final = FINAL_STATES | {PaymentState.MANUAL}
 PAYEE: Final = "Lao She Teahouse"
 
 
@@ -32,12 +35,16 @@ class Result(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A story with an expected end; `play` returns the outcome it saw."""
+    """A story with an expected end; `play` returns the outcome it saw.
+
+    An `amount` is what the sandboxes are told by: its last digits ask for a failure.
+    """
 
     name: str
     claims: tuple[int, ...]
     expected: str
     play: Callable[["Stage"], Awaitable[str]]
+    amount: int | None = None
 
 
 @dataclass(slots=True)
@@ -59,6 +66,16 @@ class Stage:
             await asyncio.sleep(0.02)
         return "no back end was asked"
 
+    async def final(self, channel: str, part: str) -> str:
+        """Wait for a payment's final state, or for the moment a person takes over, as a part's sender sees it."""
+        deadline = time.monotonic() + FINAL_TIMEOUT_S
+        while time.monotonic() < deadline:
+            status = await self.world.client(channel).part_status(part)
+            if status.status in ENDS:
+                return status.status
+            await asyncio.sleep(0.05)
+        return "no final state"
+
     async def untouched(self, answer: str) -> str:
         """Tell a refusal, once it is sure that no back end was asked."""
         await asyncio.sleep(QUIET_S)
@@ -78,7 +95,8 @@ class Stage:
 
 async def play(scenario: Scenario, world: World, number: int) -> Result:
     """Play one scenario with its own amount; an unexpected error is its outcome, not the end of the demo."""
-    order = WireOrder(payee=PAYEE, amount=FIRST_AMOUNT + 100 * number, currency="CNY", reference=f"demo-{number}")
+    amount = scenario.amount or FIRST_AMOUNT + 100 * number
+    order = WireOrder(payee=PAYEE, amount=amount, currency="CNY", reference=f"demo-{number}")
     stage = Stage(world, order)
     started = time.perf_counter()
     try:

@@ -63,6 +63,16 @@ async def by_code(stage: Stage) -> str:
     return await stage.approved()
 
 
+async def told_by_webhook(stage: Stage) -> str:
+    """The merchant hears of the outcome by a signed webhook, without asking."""
+    world = stage.world
+    created = await world.client("merchant").create_payment(NewPayment(policy="card", order=stage.order))
+    element, binding = CodeElement(code=created.code or ""), PaymentBinding.of(created.payment, stage.order)
+    await world.client("pc").send_part(card_part(element, back_ends.UNIONPAY_CARD, None), payment=binding)
+    await world.client("phone").send_part(pin_part(element), payment=binding)
+    return f"{await stage.approved()}, told {await world.told(created.payment)}"
+
+
 async def by_issued_value(stage: Stage) -> str:
     """The account system issued a value when the payer registered there; it tells the platform, the payer types it."""
     world, value = stage.world, f"QB-{stage.order.amount}-river"
@@ -170,6 +180,7 @@ SCENARIOS: Final = (
         by_phone_number,
     ),
     Scenario("code by e-mail, VISA wallet", (1, 2, 8, 10, 11, 14, 15), "approved by VISA wallet", by_code),
+    Scenario("signed webhook to the merchant", (1, 10), "approved by UnionPay, told payment.approved", told_by_webhook),
     Scenario(
         "value issued by the back end, account",
         (1, 2, 10, 14, 15, 32, 34),

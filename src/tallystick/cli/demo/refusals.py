@@ -6,8 +6,6 @@ import time
 from collections.abc import Awaitable
 from typing import Final
 
-import msgspec
-
 from tallystick.cli import administer
 from tallystick.cli.demo import back_ends
 from tallystick.cli.demo.model import Scenario, Stage
@@ -24,7 +22,6 @@ from tallystick.wire.part import CodeElement, PartContent
 from tallystick.wire.payment import NewPayment
 
 HOUR_S: Final = 3600
-WAIT_S: Final = 20.0  # s a payment may take to reach its final state
 
 
 async def same_channel(stage: Stage) -> str:
@@ -80,7 +77,7 @@ async def expired(stage: Stage) -> str:
 async def wrong_password(stage: Stage) -> str:
     """Embodiment 2 with a wrong password: the parts join, the vault stays closed."""
     part = await send_login(stage, "not-the-password")
-    return await stage.untouched(await _final(stage.world, "phone", part))
+    return await stage.untouched(await stage.final("phone", part))
 
 
 async def unknown_issuer(stage: Stage) -> str:
@@ -88,7 +85,7 @@ async def unknown_issuer(stage: Stage) -> str:
     element = a_phone()
     await stage.world.client("pc").send_part(card_part(element, "9999990000000004", stage.order))
     receipt = await stage.world.client("phone").send_part(pin_part(element))
-    return await stage.untouched(await _final(stage.world, "phone", receipt.part))
+    return await stage.untouched(await stage.final("phone", receipt.part))
 
 
 async def wrong_pin(stage: Stage) -> str:
@@ -107,18 +104,6 @@ async def revoked(stage: Stage) -> str:
     await asyncio.sleep(1.2)
     content = card_part(a_phone(), back_ends.UNIONPAY_CARD, stage.order)
     return await stage.untouched(await _code_of(world.client("merchant").send_part(content)))
-
-
-async def no_answer(stage: Stage) -> str:
-    """The back end acts and never answers: the platform records UNKNOWN and sends nothing again."""
-    stage.order = msgspec.structs.replace(stage.order, amount=stage.order.amount // 10_000 * 10_000 + 9901)
-    element = a_phone()
-    await stage.world.client("pc").send_part(card_part(element, back_ends.UNIONPAY_CARD, stage.order))
-    receipt = await stage.world.client("phone").send_part(pin_part(element))
-    state = await _final(stage.world, "phone", receipt.part)
-    entries = stage.world.unionpay.entries(stage.order.amount)
-    stage.back_end = stage.world.unionpay.back_end.name
-    return f"{state}, sent {len(entries)} time"
 
 
 async def falls_to_next(stage: Stage) -> str:
@@ -199,16 +184,6 @@ async def _code_of(sending: Awaitable[object]) -> str:
     return "accepted"
 
 
-async def _final(world: World, channel: str, part: str) -> str:
-    deadline = time.monotonic() + WAIT_S
-    while time.monotonic() < deadline:
-        status = await world.client(channel).part_status(part)
-        if status.status != "accepted":
-            return status.status
-        await asyncio.sleep(0.05)
-    return "no final state"
-
-
 SCENARIOS: Final = (
     Scenario("same channel twice", (1,), "same_channel, nothing delivered", same_channel),
     Scenario("replayed message", (13, 34), "replayed, nothing delivered", replay),
@@ -219,7 +194,6 @@ SCENARIOS: Final = (
     Scenario("wrong password", (6,), "refused, nothing delivered", wrong_password),
     Scenario("unknown issuer", (11,), "refused, nothing delivered", unknown_issuer),
     Scenario("wrong PIN", (8, 14), "declined 55 by UnionPay", wrong_pin),
-    Scenario("back end never answers", (1,), "unknown, sent 1 time", no_answer),
     Scenario("back end down, next candidate", (3, 5), "approved by UnionPay standby", falls_to_next),
     Scenario(
         "only back end down, delivered later",

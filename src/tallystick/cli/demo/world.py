@@ -11,19 +11,23 @@ from typing import Final
 import httpx2
 
 from tallystick import bootstrap, config
+from tallystick.assembly.facts import FINAL_STATES
 from tallystick.bootstrap import Office
+from tallystick.channels.admit import INSTITUTION_URI
 from tallystick.channels.model import ChannelKind
 from tallystick.cli import administer, profiles
 from tallystick.cli.demo import back_ends
 from tallystick.cli.demo.back_ends import SandboxBackEnd
 from tallystick.cli.demo.processes import Child
-from tallystick.crypto.tls import client_context
+from tallystick.crypto import x509
+from tallystick.crypto.tls import client_context, server_context
 from tallystick.errors import Unavailable
-from tallystick.routing.model import NumberPolicy
+from tallystick.outcomes import endpoints
 from tallystick.sdk.client import TallystickClient
 from tallystick.sdk.settings import Profile, load_profile
 from tallystick.secret import Secret
 from tallystick.testing.inbox import SmtpInbox
+from tallystick.testing.receiver import WebhookReceiver
 from tallystick.vault.model import AccountCredential, Contact
 
 MAIL_TIMEOUT_S: Final = 15.0  # s a mail may take
@@ -41,6 +45,10 @@ host = "127.0.0.1"
 port = {smtp_port}
 sender = "numbers@tallystick.test"
 security = "none"
+
+[webhooks]
+allow_private = true
+ca = "ca/trust.pem"
 """
 
 CHANNELS: Final = {
@@ -61,17 +69,20 @@ class World:
     desk: Office
     platform: Child
     inbox: SmtpInbox
+    receiver: WebhookReceiver
     unionpay: SandboxBackEnd
     standby: SandboxBackEnd
     visa: SandboxBackEnd
     account: SandboxBackEnd
+    rest: SandboxBackEnd
+    pull: SandboxBackEnd
     profiles: dict[str, Profile]
     clients: dict[str, TallystickClient]
 
     @property
     def back_ends(self) -> tuple[SandboxBackEnd, ...]:
         """Return all sandbox back ends."""
-        return self.unionpay, self.standby, self.visa, self.account
+        return self.unionpay, self.standby, self.visa, self.account, self.rest, self.pull
 
     def client(self, channel: str) -> TallystickClient:
         """Return the SDK client of a channel or institution."""
@@ -94,6 +105,17 @@ class World:
                     await asyncio.sleep(0.05)
         raise Unavailable("the expected mail did not arrive")
 
+    async def told(self, payment_id: str) -> str:
+        """Wait for a signed webhook about a payment's final state and return what it tells."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(MAIL_TIMEOUT_S):
+                while True:
+                    for message in self.receiver.messages:
+                        if message.data.payment == payment_id and message.data.state in FINAL_STATES:
+                            return message.type
+                    await asyncio.sleep(0.05)
+        raise Unavailable("the expected webhook did not arrive")
+
 
 @contextlib.asynccontextmanager
 async def world(home: Path) -> AsyncIterator[World]:
@@ -106,28 +128,38 @@ async def world(home: Path) -> AsyncIterator[World]:
         desk = await stack.enter_async_context(bootstrap.office(data, config.load(data, {})))
         parties = home / "back-ends"
         parties.mkdir(0o700)
-        unionpay = await _kept(stack, back_ends.start_unionpay(desk, parties, "UnionPay", 10))
-        standby = await _kept(stack, back_ends.start_unionpay(desk, parties, "UnionPay standby", 20))
-        visa = await _kept(
-            stack,
-            back_ends.start_rest(desk, parties, "VISA wallet", "wallet", frozenset({"visa"}), NumberPolicy.NONE),
-        )
-        account = await _kept(
-            stack,
-            back_ends.start_rest(
-                desk, parties, "Qianbao accounts", "account", frozenset({"qianbao"}), NumberPolicy.PLATFORM
-            ),
-        )
-        await _register_payer(desk, account.back_end.id)
         log = home / "platform.log"
         platform = Child("the platform", ["tallystick.cli.main", "--data", str(data), "serve"], log)
-        port = await platform.start()
+        url = f"https://localhost:{await platform.start()}"
         stack.push_async_callback(platform.stop)
-        made = await _profiles(desk, home / "channels", f"https://localhost:{port}", account)
+        unionpay = await _kept(stack, back_ends.start_unionpay(desk, parties, "UnionPay", 10))
+        standby = await _kept(stack, back_ends.start_unionpay(desk, parties, "UnionPay standby", 20))
+        visa = await _kept(stack, back_ends.start_visa(desk, parties))
+        account = await _kept(stack, back_ends.start_account(desk, parties, url))
+        rest = await _kept(stack, back_ends.start_rest(desk, parties))
+        pull = await _kept(stack, back_ends.start_pull(desk, parties, url))
+        await _register_payer(desk, account.back_end.id)
+        made = await _profiles(desk, home / "channels", url, account)
+        receiver = await stack.enter_async_context(_receiver(desk, home / "receiver", made["merchant"]))
         clients = {name: TallystickClient.connect(profile) for name, profile in made.items()}
         for client in clients.values():
             stack.push_async_callback(client.close)
-        yield World(home, desk, platform, inbox, unionpay, standby, visa, account, made, clients)
+        yield World(home, desk, platform, inbox, receiver, unionpay, standby, visa, account, rest, pull, made, clients)
+
+
+@contextlib.asynccontextmanager
+async def _receiver(desk: Office, place: Path, merchant: Profile) -> AsyncIterator[WebhookReceiver]:
+    """Listen for the merchant's webhooks, with a certificate of the platform's own authority."""
+    place.mkdir(0o700)  # noqa: ASYNC240 - one folder, before anything runs
+    key = x509.new_private_key()
+    csr = x509.make_csr(key, uri=f"{INSTITUTION_URI}receiver", dns=("localhost",), common_name="receiver")
+    (place / "tls.pem").write_bytes(administer.issue_back_end_certificate(desk, "receiver", csr, ("localhost",)))
+    profiles.write_private(place / "tls.key", key)
+    async with WebhookReceiver(server_context(place / "tls.pem", place / "tls.key", None)) as receiver:
+        tools = (desk.store, desk.keyring, desk.clock, desk.randomness)
+        new = await endpoints.add(*tools, channel_id=merchant.credentials.sender, url=receiver.url)
+        receiver.secrets.append(new.secret.reveal())
+        yield receiver
 
 
 def _keep_mails(inbox: SmtpInbox, folder: Path) -> None:
@@ -158,6 +190,6 @@ async def _profiles(desk: Office, home: Path, base_url: str, account: SandboxBac
             desk, name=name, kind=kind, fields=frozenset(fields.split()), proves_payer=proves
         )
         made[name] = load_profile(profiles.write_channel(desk, new, home / name, base_url))
-    institution, key = account.back_end.id, account.signing_key
+    institution, key = account.back_end.id, account.signing_key or b""
     made["account"] = load_profile(profiles.write_institution(desk, institution, home / "account", base_url, key))
     return made

@@ -1,7 +1,7 @@
 """What a sandbox back end was asked and what it did: in memory, and as JSON lines for other processes and tests."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +10,9 @@ import msgspec
 PRIVATE: Final = 0o600
 
 Entry = Mapping[str, str | int | bool | None]
-"""One request and its effect. `effective` says whether it moved money; no value is a whole card number or a PIN."""
+"""One request and its effect. `kind` says what was asked, `effective` whether it moved money, `undone` whether it took
+back what an earlier one had moved; no value is a whole card number or a PIN.
+"""
 
 
 class Record:
@@ -35,6 +37,11 @@ class Record:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def effective(entries: Iterable[Entry]) -> int:
+    """Count the authorisations that have an effect: those that moved money less those that were undone."""
+    return sum((entry.get("effective") is True) - (entry.get("undone") is True) for entry in entries)
 
 
 def read(path: Path) -> list[Entry]:

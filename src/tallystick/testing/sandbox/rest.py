@@ -9,55 +9,44 @@ It prints `READY <port>` when it accepts connections, and ends at SIGTERM. `rest
 import argparse
 import asyncio
 import functools
-import logging
-import signal
-import sys
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 import msgspec
-import uvicorn
-from msgspec import Struct
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from msgspec import field
 from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.server import ServerState
 
-from tallystick import limits
+from tallystick.adapters.connectors.http_exchange import HttpExchange
 from tallystick.adapters.connectors.rest_settings import RestSettings
 from tallystick.assembly.facts import CredentialKind
-from tallystick.crypto.httpsig import sign_response
+from tallystick.crypto.httpsig import sign_request, sign_response
 from tallystick.crypto.jose import JweKey
 from tallystick.crypto.signing import Ed25519Private, load_private, load_public
-from tallystick.crypto.tls import server_context
-from tallystick.crypto.x509 import read_certificate
-from tallystick.errors import Refused
-from tallystick.runtime import Clock, SystemClock
+from tallystick.crypto.tls import client_context
+from tallystick.errors import DeliveryError
+from tallystick.runtime import Clock, SystemClock, SystemRandomness, new_id
+from tallystick.testing.sandbox.http_failures import Answered, Failure, send_answer
+from tallystick.testing.sandbox.http_server import HttpServer, Listening, read_request, serve
+from tallystick.testing.sandbox.ledger import Later, Payment, Standing
 from tallystick.testing.sandbox.record import Record
 from tallystick.testing.sandbox.rest_back_end import Reply, RestBackEnd
-from tallystick.testing.sandbox.rest_rules import Magic, SandboxCard, rule
-from tallystick.wire.rest import MEDIA_TYPE
+from tallystick.testing.sandbox.rest_rules import SandboxCard, rule
+from tallystick.wire import rest as wire
 
 STYLES: Final = {"account": CredentialKind.ACCOUNT, "wallet": CredentialKind.CARD}
+TELL_TIMEOUT_S: Final = 5.0  # s the platform may take to answer an outcome
 
-log = logging.getLogger("tallystick.sandbox")
 
-
-class RestSandboxConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RestSandboxConfig(Listening, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The configuration file; every key, certificate and the record is the name of a file.
 
-    `chain` and `key` are for TLS; `client_ca` signs the platform's certificate, whose SAN URI is `platform_uri`. The
-    platform signs with `platform_key` (public, PEM) as `platform_keyid`. `signing_key` (private Ed25519, PEM) signs
+    The platform signs with `platform_key` (public, PEM) as `platform_keyid`. `signing_key` (private Ed25519, PEM) signs
     answers, `encryption_key` (private P-256, PKCS#8 in DER) opens credentials. `accounts` maps an account to its
-    secret, `cards` a number to its card. A slow answer comes after `slow_s`. Port 0 takes a free one.
+    secret, `cards` a number to its card. A late answer comes after `slow_s`. Outcomes of what was pending are told to
+    `platform_url`, where there is one.
     """
 
     institution: str
-    chain: str
-    key: str
-    client_ca: str
-    platform_uri: str
     platform_key: str
     platform_keyid: str
     signing_key: str
@@ -65,35 +54,15 @@ class RestSandboxConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     encryption_key: str
     encryption_kid: str
     style: Literal["account", "wallet"] = "account"
-    accounts: dict[str, str] = {}
-    cards: dict[str, SandboxCard] = {}
+    accounts: dict[str, str] = field(default_factory=dict)
+    cards: dict[str, SandboxCard] = field(default_factory=dict)
     record: str | None = None
-    host: str = "127.0.0.1"
-    port: int = 0
     slow_s: float = 30.0
-
-
-class PlatformOnly(HttpToolsProtocol):
-    """Close every connection whose certificate, verified in the handshake, does not name the platform."""
-
-    def __init__(self, uri: str, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self._uri = uri
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Read the identity before the first request."""
-        super().connection_made(transport)
-        try:
-            uri = read_certificate(transport.get_extra_info("ssl_object").getpeercert(binary_form=True)).uri
-        except Refused:
-            uri = None
-        if uri != self._uri:
-            log.warning("connection closed: the certificate does not name the platform")
-            transport.abort()
+    platform_url: str | None = None
 
 
 class RestSandbox:
-    """One sandbox back end, in this process; `record` has every request."""
+    """One sandbox back end, in this process; `record` has every request, `server` the connections."""
 
     def __init__(self, config: RestSandboxConfig, clock: Clock | None = None) -> None:
         self.record = Record(None if config.record is None else Path(config.record))
@@ -114,8 +83,9 @@ class RestSandbox:
             record=self.record,
             clock=self._clock,
         )
-        self._state = ServerState()
-        self._server: asyncio.Server | None = None
+        self._later = Later(self._back_end.ledger, self._back_end.note_decision, self._tell)
+        self._platform = self._reach_platform()
+        self.server = HttpServer(self, config)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -127,10 +97,7 @@ class RestSandbox:
     @property
     def port(self) -> int:
         """Return the bound port; RuntimeError before `start`."""
-        if self._server is None:
-            raise RuntimeError("the sandbox is not started")
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+        return self.server.port
 
     def settings(self, **others: Any) -> RestSettings:
         """Return what the platform's operator would be told about this back end; `others` replace or add."""
@@ -145,71 +112,70 @@ class RestSandbox:
 
     async def start(self) -> None:
         """Bind and accept."""
-        config = self._config
-        served = uvicorn.Config(
-            self, interface="asgi3", ws="none", lifespan="off", log_config=None, access_log=False, proxy_headers=False
-        )
-        self._server = await asyncio.get_running_loop().create_server(
-            functools.partial(PlatformOnly, config.platform_uri, served, self._state, {}),
-            config.host,
-            config.port,
-            ssl=server_context(Path(config.chain), Path(config.key), Path(config.client_ca)),
-        )
+        await self.server.start()
 
     async def stop(self) -> None:
         """Cut every connection; what was decided stays decided."""
-        if self._server is not None:
-            self._server.close()
-            for connection in list(self._state.connections):
-                connection.transport.abort()
-            await asyncio.gather(*self._state.tasks)
-            await self._server.wait_closed()
+        await self.server.stop()
+        await self._later.aclose()
+        if self._platform is not None:
+            await self._platform.aclose()
         self.record.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI)."""
-        request = Request(scope, receive)
-        body = bytearray()
-        try:
-            async for chunk in request.stream():
-                body += chunk[: limits.BODY_MAX + 1 - len(body)]
-        except ClientDisconnect:
+        request = await read_request(scope, receive)
+        if request is None:
             return
-        headers: dict[str, str] = {}
-        for name, value in request.headers.items():
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        query = f"?{request.url.query}" if request.url.query else ""
-        reply = self._back_end.reply(request.method, scope["raw_path"].decode("latin-1") + query, headers, bytes(body))
-        if reply.magic is Magic.SILENCE:
-            await _until_disconnect(receive, None)
-            return
-        if reply.magic is Magic.SLOW:
-            await _until_disconnect(receive, self._config.slow_s)
-        await self._response(reply)(scope, receive, send)
+        reply = self._back_end.reply(request.method, request.target, request.headers, request.body)
+        if reply.pending is not None:
+            self._later.start(reply.pending)
+        await send_answer(self._signed(reply), scope, receive, send, late_s=self._config.slow_s)
 
-    def _response(self, reply: Reply) -> Response:
-        headers = {}
+    def _signed(self, reply: Reply) -> Answered:
+        headers = {"content-type": wire.MEDIA_TYPE}
         if reply.nonce is not None:
-            headers = sign_response(
-                Ed25519Private() if reply.magic is Magic.FORGE else self._signing_key,
+            headers |= sign_response(
+                Ed25519Private() if reply.failure is Failure.FORGED else self._signing_key,
                 keyid=self._config.signing_keyid,
                 status=reply.status,
                 body=reply.body,
                 created=self._clock.now() // 1000,
                 nonce=reply.nonce,
             )
-        return Response(reply.body, reply.status, headers, MEDIA_TYPE)
+        return Answered(status=reply.status, headers=headers, body=reply.body, failure=reply.failure)
 
+    def _reach_platform(self) -> HttpExchange | None:
+        config = self._config
+        if config.platform_url is None:
+            return None
+        context = client_context(Path(config.client_ca), Path(config.chain), Path(config.key))
+        return HttpExchange(config.platform_url, context, TELL_TIMEOUT_S, None)
 
-async def serve(config: RestSandboxConfig) -> None:
-    """Run until SIGTERM or SIGINT."""
-    stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with RestSandbox(config) as sandbox:
-        sys.stdout.write(f"READY {sandbox.port}\n")
-        sys.stdout.flush()
-        await stopped.wait()
+    async def _tell(self, key: str, payment: Payment) -> None:
+        """Tell the platform what became of a pending request, signed like an institution's message."""
+        if self._platform is None:
+            return
+        verdict: Literal["approved", "declined"] = "approved" if payment.standing is Standing.APPROVED else "declined"
+        body = wire.encode(wire.OutcomeNotice(version=1, payment_key=key, verdict=verdict, code=payment.code))
+        headers = {"content-type": wire.MEDIA_TYPE, "idempotency-key": key}
+        headers |= sign_request(
+            Ed25519Private() if payment.failure is Failure.TOLD_FORGED else self._signing_key,
+            keyid=self._config.institution,
+            method="POST",
+            target=wire.OUTCOMES,
+            body=body,
+            headers=headers,
+            covered=wire.REQUEST_COVERED,
+            created=self._clock.now() // 1000,
+            nonce=new_id("n", SystemRandomness()),
+        )
+        try:
+            response, _ = await self._platform.send("POST", wire.OUTCOMES, headers, body)
+            answer = str(response.status_code)
+        except DeliveryError as failed:
+            answer = failed.code
+        self._back_end.note_told(key, answer)
 
 
 def main() -> None:
@@ -221,17 +187,7 @@ def main() -> None:
     config = msgspec.json.decode(arguments.config.read_bytes(), type=RestSandboxConfig)
     if arguments.style is not None:
         config = msgspec.structs.replace(config, style=arguments.style)
-    asyncio.run(serve(config))
-
-
-async def _until_disconnect(receive: Receive, seconds: float | None) -> None:
-    """Wait until the platform goes away, at most `seconds`."""
-    try:
-        async with asyncio.timeout(seconds):
-            while (await receive())["type"] != "http.disconnect":
-                pass
-    except TimeoutError:
-        return
+    asyncio.run(serve(RestSandbox(config)))
 
 
 if __name__ == "__main__":

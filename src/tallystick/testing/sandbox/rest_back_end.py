@@ -1,6 +1,7 @@
 """What a REST back end checks and remembers, without sockets (docs/reference/rest-back-end.md is the text to it)."""
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -14,7 +15,6 @@ from tallystick.crypto.jose import JweKey
 from tallystick.crypto.signing import Verifier
 from tallystick.errors import (
     Conflict,
-    IdempotencyMismatch,
     Malformed,
     NotAuthentic,
     NotFound,
@@ -27,8 +27,10 @@ from tallystick.errors import (
     WrongMediaType,
 )
 from tallystick.runtime import Clock, Millis
+from tallystick.testing.sandbox.http_failures import NEVER_ACTED, Failure, failure_of
+from tallystick.testing.sandbox.ledger import Ledger, Payment, Standing
 from tallystick.testing.sandbox.record import Entry, Record
-from tallystick.testing.sandbox.rest_rules import APPROVED, Magic, Ruling, magic_of, masked
+from tallystick.testing.sandbox.rest_rules import APPROVED, NO_FUNDS, Ruling, masked
 from tallystick.wire import rest as wire
 
 UNREADABLE: Final = Ruling("credential_unreadable", None)
@@ -37,33 +39,35 @@ UNREADABLE: Final = Ruling("credential_unreadable", None)
 STATUSES: Final = ((NotAuthentic, 401), (NotFound, 404), (Conflict, 409), (TooLarge, 413), (Unprocessable, 422))
 OK: Final = 200
 MALFORMED: Final = 400
+UNKNOWN: Final = 404
 UNPROCESSABLE: Final = 422
 APPROVAL_DIGITS: Final = 6
+PENDING: Final = "09"  # the codes are those of ISO 8583 DE39
+REVERSED: Final = "21"
+REFUSED: Final = "12"
+
+_ONE: Final = re.compile(rf"{wire.AUTHORISATIONS}/(?P<key>[A-Za-z0-9_-]{{1,64}})(?P<reversal>/reversal)?")
 
 Rules = Callable[[wire.WireCredential, int], Ruling]
 
 
 class Reply(Struct, frozen=True):
-    """An answer before it is signed: it stays unsigned without a `nonce`, and is sent as `magic` says."""
+    """An answer before it is signed: it stays unsigned without a `nonce`, and is sent as `failure` says.
+
+    `pending` is the key of a request that is decided later.
+    """
 
     status: int
     body: bytes
     nonce: str | None = None
-    magic: Magic | None = None
-
-
-class _Decided(Struct, frozen=True):
-    """What is remembered of a payment key for ever."""
-
-    content: bytes
-    status: int
-    response: wire.AuthorisationResponse
+    failure: Failure | None = None
+    pending: str | None = None
 
 
 class RestBackEnd:
     """Check requests of the one platform that signs with `platform_key` as `platform_keyid`, and decide by `rules`.
 
-    Each payment key is decided once for ever; `record` has every request.
+    Each payment key is decided once for ever (`ledger`); `record` has every request.
     """
 
     def __init__(
@@ -85,7 +89,7 @@ class RestBackEnd:
         self._record = record
         self._clock = clock
         self._nonces: dict[str, Millis] = {}
-        self._decided: dict[str, _Decided] = {}
+        self.ledger = Ledger(approved=APPROVED, declined=NO_FUNDS)
 
     def reply(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Reply:
         """Check one request and answer it.
@@ -114,6 +118,11 @@ class RestBackEnd:
                 case "GET", wire.HEALTH:
                     self._note("health", outcome="answered")
                     return Reply(OK, wire.encode(wire.HealthResponse(version=1, status="ok")), nonce)
+            one = _ONE.fullmatch(target)
+            if one is not None and (method, one["reversal"]) == ("GET", None):
+                return self._inquire(one["key"], nonce)
+            if one is not None and method == "POST" and one["reversal"]:
+                return self._reverse(one["key"], body, nonce)
             raise NotFound("there is nothing at this address")
         except Refused as refusal:
             self._note("refused", outcome=refusal.code)
@@ -125,7 +134,7 @@ class RestBackEnd:
         params = httpsig.parse_signature(headers)
         if params.keyid != self._platform_keyid:
             raise SignatureInvalid("the key of the signature is not known here")
-        required = wire.REQUEST_COVERED if body else wire.HEALTH_COVERED
+        required = wire.REQUEST_COVERED if body else wire.BARE_COVERED
         httpsig.verify_request(
             params, self._platform_key, method=method, target=target, body=body, headers=headers, required=required
         )
@@ -148,26 +157,58 @@ class RestBackEnd:
         message = wire.decode(body, wire.AuthorisationRequest)
         if headers.get("idempotency-key") != message.payment_key:
             raise Malformed("the Idempotency-Key is not the payment key")
+        order, key, failure = message.order, message.payment_key, failure_of(message.order.amount)
         clear, credential = self._opened(message)
-        content = hashlib.sha256(wire.encode(message.order) + b"\0" + clear).digest()
-        known = self._decided.get(message.payment_key)
-        if known is not None and known.content != content:
-            raise IdempotencyMismatch("the payment key stands for another request")
-        ruling = UNREADABLE if credential is None else self._rules(credential, message.order.amount)
-        decided = known or self._decide(message.payment_key, content, ruling)
-        self._note(
-            "authorisation",
-            payment_key=message.payment_key,
-            amount=message.order.amount,
-            currency=message.order.currency,
-            payee=message.order.payee,
-            credential=None if credential is None else masked(credential),
-            secret=ruling.secret,
-            outcome=decided.response.verdict,
-            code=decided.response.code,
-            effective=known is None and decided.response.verdict == "approved",
+        ruling = UNREADABLE if credential is None else self._rules(credential, order.amount)
+        seen: dict[str, str | int | None] = {
+            "payment_key": key,
+            "amount": order.amount,
+            "currency": order.currency,
+            "payee": order.payee,
+            "credential": None if credential is None else masked(credential),
+            "secret": ruling.secret,
+        }
+        if failure in NEVER_ACTED and self.ledger.find(key) is None:
+            self._note("authorisation", **seen, outcome="not looked at", code=None)
+            return Reply(OK, b"", nonce, failure)
+        content = hashlib.sha256(wire.encode(order) + b"\0" + clear).digest()
+        payment, moved = self.ledger.enter(
+            key, content, ruling.code, amount=order.amount, currency=order.currency, failure=failure
         )
-        return Reply(decided.status, wire.encode(decided.response), nonce, magic_of(message.order.amount))
+        answer = _decision(key, payment)
+        self._note("authorisation", **seen, outcome=answer.verdict, code=answer.code, effective=moved)
+        status = UNPROCESSABLE if payment.code == UNREADABLE.code else OK
+        pending = key if payment.standing is Standing.PENDING else None
+        return Reply(status, wire.encode(answer), nonce, failure, pending)
+
+    def _inquire(self, key: str, nonce: str) -> Reply:
+        """Tell what is known of a key."""
+        payment = self.ledger.find(key)
+        if payment is None or payment.failure is Failure.UNLISTED:
+            self._note("inquiry", payment_key=key, outcome="not_found")
+            return Reply(
+                UNKNOWN, wire.encode(wire.RequestStatus(version=1, payment_key=key, status="not_found")), nonce
+            )
+        code = PENDING if payment.standing is Standing.PENDING else payment.code
+        status = wire.RequestStatus(version=1, payment_key=key, status=payment.standing.value, code=code)
+        self._note("inquiry", payment_key=key, outcome=status.status, code=code)
+        return Reply(OK, wire.encode(status), nonce)
+
+    def _reverse(self, key: str, body: bytes, nonce: str) -> Reply:
+        """Undo a request, also one that never came."""
+        if wire.decode(body, wire.ReversalRequest).payment_key != key:
+            raise Malformed("the payment key is not that of the address")
+        payment = self.ledger.find(key)
+        refused = payment is not None and payment.failure is Failure.IRREVERSIBLE
+        undone = not refused and self.ledger.reverse(key, REVERSED)
+        answer = wire.ReversalResponse(
+            version=1,
+            payment_key=key,
+            verdict="refused" if refused else "reversed",
+            code=REFUSED if refused else REVERSED,
+        )
+        self._note("reversal", payment_key=key, outcome=answer.verdict, code=answer.code, undone=undone)
+        return Reply(OK, wire.encode(answer), nonce)
 
     def _opened(self, message: wire.AuthorisationRequest) -> tuple[bytes, wire.WireCredential | None]:
         """Open the credential for exactly this institution, key and order; what does not open is told by its token."""
@@ -186,19 +227,27 @@ class RestBackEnd:
         except Refused:
             return message.credential.encode(), None
 
-    def _decide(self, payment_key: str, content: bytes, ruling: Ruling) -> _Decided:
-        approved = ruling.code == APPROVED
-        response = wire.AuthorisationResponse(
-            version=1,
-            payment_key=payment_key,
-            verdict="approved" if approved else "declined",
-            code=ruling.code,
-            approval=f"{len(self._decided) + 1:0{APPROVAL_DIGITS}d}" if approved else None,
-        )
-        decided = _Decided(content, UNPROCESSABLE if ruling is UNREADABLE else OK, response)
-        self._decided[payment_key] = decided
-        return decided
+    def note_decision(self, key: str, payment: Payment) -> None:
+        """Record that a pending request was decided."""
+        effective = payment.standing is Standing.APPROVED
+        self._note("decision", payment_key=key, amount=payment.amount, outcome=payment.standing, effective=effective)
+
+    def note_told(self, key: str, answer: str) -> None:
+        """Record that the platform was told of a decision, and what it answered."""
+        self._note("told", payment_key=key, outcome=answer)
 
     def _note(self, kind: str, **facts: str | int | bool | None) -> None:
-        entry: Entry = {"at": self._clock.now(), "kind": kind, **facts}
+        entry: Entry = {"at": self._clock.now(), "kind": kind, "effective": False, **facts}
         self._record.append(entry)
+
+
+def _decision(key: str, payment: Payment) -> wire.AuthorisationResponse:
+    """Say how a request stands; one that was reversed is declined."""
+    approved, pending = payment.standing is Standing.APPROVED, payment.standing is Standing.PENDING
+    return wire.AuthorisationResponse(
+        version=1,
+        payment_key=key,
+        verdict="pending" if pending else "approved" if approved else "declined",
+        code=PENDING if pending else payment.code,
+        approval=f"{payment.number:0{APPROVAL_DIGITS}d}" if approved else None,
+    )

@@ -1,8 +1,7 @@
-"""What a sandbox REST back end decides: its accounts or cards, and its failure modes by magic amounts."""
+"""What a sandbox REST back end decides: its accounts or cards, and the amounts that it declines."""
 
 import secrets
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -23,22 +22,8 @@ WRONG_KIND: Final = "57"
 ZONE_KEY_BYTES: Final = 32
 
 
-class Magic(StrEnum):
-    """How a sandbox fails on request."""
-
-    DECLINE = "decline"
-    SILENCE = "silence"
-    SLOW = "slow"
-    FORGE = "forge"
-
-
-MAGIC: Final = (
-    ("9901", Magic.SILENCE),  # decided, and never answered
-    ("9902", Magic.SLOW),  # decided, and answered late
-    ("9903", Magic.FORGE),  # decided, and answered under the signature of a key that nobody knows
-    ("51", Magic.DECLINE),  # no funds
-)
-"""Endings of the amount in minor units and what they bring; the first that fits counts."""
+DECLINES: Final[Mapping[str, str]] = {"51": NO_FUNDS, "61": "61"}
+"""Code for an amount that ends in these two digits; the money does not move."""
 
 
 class SandboxCard(Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,11 +40,6 @@ class Ruling(Struct, frozen=True):
     secret: Literal["verified", "wrong"] | None
 
 
-def magic_of(amount: int) -> Magic | None:
-    """Look up the failure mode of an amount."""
-    return next((magic for ending, magic in MAGIC if str(amount).endswith(ending)), None)
-
-
 def rule(
     accounts: Mapping[str, str], cards: Mapping[str, SandboxCard], credential: WireCredential, amount: int
 ) -> Ruling:
@@ -68,11 +48,11 @@ def rule(
         case WireAccount() if accounts:
             ruling = _rule_account(accounts, credential)
         case WireCard() if cards:
-            ruling = _rule_card(cards, credential)
+            ruling = rule_card(cards, credential)
         case _:
             ruling = Ruling(WRONG_KIND, None)
-    if ruling.code == APPROVED and magic_of(amount) is Magic.DECLINE:
-        return Ruling(NO_FUNDS, ruling.secret)
+    if ruling.code == APPROVED:
+        return Ruling(DECLINES.get(str(amount)[-2:], APPROVED), ruling.secret)
     return ruling
 
 
@@ -93,7 +73,8 @@ def _rule_account(accounts: Mapping[str, str], credential: WireAccount) -> Rulin
     return Ruling(APPROVED, "verified")
 
 
-def _rule_card(cards: Mapping[str, SandboxCard], credential: WireCard) -> Ruling:
+def rule_card(cards: Mapping[str, SandboxCard], credential: WireCard) -> Ruling:
+    """Decide whether a card pays: known, not expired, with the right PIN where it has one."""
     card = cards.get(credential.pan.reveal())
     if card is None:
         return Ruling(UNKNOWN_NUMBER, None)

@@ -1,17 +1,17 @@
-"""The cards behind the UnionPay-style sandbox: who is approved, who is not, and what goes wrong on request."""
+"""The issuer behind the UnionPay-style sandbox: who is approved, what is undone, what is known of a request."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
 
-from msgspec import Struct
-
-from tallystick.crypto import pin
-from tallystick.crypto.pin import PinFormat
 from tallystick.errors import CredentialRefused, Refused
+from tallystick.iso8583.originals import Original, original_of, read_original
 from tallystick.runtime import Clock
 from tallystick.secret import Pan, Secret
 from tallystick.testing.sandbox.record import Record
+from tallystick.testing.sandbox.unionpay_config import SandboxConfig
+from tallystick.testing.sandbox.unionpay_keys import SandboxKeys
+from tallystick.testing.sandbox.unionpay_magic import Failure, Magic, magic_of
 
 
 class Code(StrEnum):
@@ -20,71 +20,105 @@ class Code(StrEnum):
     APPROVED = "00"
     INVALID_TRANSACTION = "12"
     NO_SUCH_CARD = "14"
+    NOT_FOUND = "25"
     FORMAT = "30"
     EXPIRED = "54"
     WRONG_PIN = "55"
-    NOT_SIGNED_ON = "58"
+    SIGN_ON_AGAIN = "77"
     PIN_BLOCK = "99"
     WRONG_MAC = "A0"
 
 
-class Failure(StrEnum):
-    """What goes wrong after the request was acted on."""
+@dataclass(slots=True)
+class _Known:
+    """What is known of one request: the code it was answered with, whether it moved money, and what became of it."""
 
-    SILENT = "no answer"
-    LATE = "late answer"
-    FORGED = "wrong MAC"
-    CUT = "connection cut"
-    GARBAGE = "garbage"
-
-
-DECLINES: Final[Mapping[str, str]] = {"51": "51", "61": "61", "91": "91", "96": "96"}
-"""Response code for an amount that ends in these two digits; the money does not move."""
-
-FAILURES: Final[Mapping[str, Failure]] = {
-    "9901": Failure.SILENT,
-    "9902": Failure.LATE,
-    "9903": Failure.FORGED,
-    "9904": Failure.CUT,
-    "9905": Failure.GARBAGE,
-}
-"""What happens to the answer for an amount that ends in these four digits; the money does move."""
-
-
-class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A card of the issuer: with a `pin`, a request without a PIN block is refused as one with a wrong PIN."""
-
-    pin: str | None = None
-    expiry: str | None = None
+    original: Original
+    code: str
+    effective: bool = False
+    reversed: bool = False
+    reversals: int = 0
 
 
 class Issuer:
-    """The side that knows the cards. An authorisation is effective once for each retrieval reference (DE37)."""
+    """The side that knows the cards. An authorisation is effective once for each retrieval reference (DE37).
 
-    def __init__(
-        self, cards: Mapping[str, Card], pin_key: bytes, pin_format: PinFormat, record: Record, clock: Clock
-    ) -> None:
-        self._cards = cards
-        self._pin_key = pin_key
-        self._pin_format = pin_format
+    A reversal finds it by DE37 and DE90 and undoes it. When there is nothing yet, it is remembered: the authorisation
+    has no effect when it arrives later.
+    """
+
+    def __init__(self, config: SandboxConfig, keys: SandboxKeys, record: Record, clock: Clock) -> None:
+        self.authorisations = 0
+        self._cards = config.cards
+        self._keys = keys
+        self._silences = config.reversal_silences
         self._record = record
         self._clock = clock
-        self._answered: dict[str, str] = {}
+        self._known: dict[str, _Known] = {}
+        self._held: set[str] = set()
 
-    def authorise(self, request: Mapping[str, str], failure: Failure | None) -> str:
-        """Decide on an 0200 and return DE39; a repeated reference gets its first answer and no second effect."""
-        repeated = self._answered.get(request["37"])
-        pin_state = "none"
-        if repeated is None:
-            code, pin_state = self._decide(request)
-            self._answered[request["37"]] = code
-        else:
-            code = repeated
-        outcome = "duplicate" if repeated is not None else failure or code
-        self.note(request, outcome, pin_state, effective=repeated is None and code == Code.APPROVED)
+    def hold(self, request: Mapping[str, str]) -> None:
+        """Know that a request is on its way."""
+        self._held.add(request["37"])
+
+    def authorise(self, request: Mapping[str, str], magic: Magic) -> str:
+        """Decide on an authorisation and return DE39; a repeated reference gets its first answer and no second effect.
+
+        A reversed one is answered as not found.
+        """
+        self.authorisations += 1
+        self._held.discard(request["37"])
+        known = self._known.get(request["37"])
+        if known is not None:
+            self.note(request, "reversed" if known.reversed else "duplicate")
+            return Code.NOT_FOUND if known.reversed else known.code
+        code, pin_state = self._decide(request)
+        approved = code == Code.APPROVED
+        if approved and magic.code is not None:
+            code = magic.code
+        effective = approved and (magic.code is None or magic.moves)
+        self._known[request["37"]] = _Known(original_of(request), code, effective)
+        self.note(request, magic.failure or code, pin_state, effective=effective)
         return code
 
-    def note(self, request: Mapping[str, str], outcome: str, pin_state: str = "none", *, effective: bool) -> None:
+    def reverse(self, request: Mapping[str, str]) -> str | None:
+        """Undo what DE37 and DE90 name and return DE39, or None for no answer."""
+        original = read_original(request["90"])
+        known = self._known.setdefault(request["37"], _Known(original, Code.NOT_FOUND))
+        known.reversals += 1
+        failure = magic_of(request["4"]).failure
+        if known.original != original or (known.code == Code.NOT_FOUND and not known.effective):
+            known.reversed = known.original == original
+            self.note(request, Code.NOT_FOUND)
+            return Code.NOT_FOUND
+        if failure is Failure.IRREVERSIBLE:
+            self.note(request, Code.INVALID_TRANSACTION)
+            return Code.INVALID_TRANSACTION
+        undone = known.effective and not known.reversed
+        known.reversed = True
+        silent = failure is Failure.UNACKNOWLEDGED and known.reversals <= self._silences
+        self.note(request, Failure.SILENT if silent else Code.APPROVED, undone=undone)
+        return None if silent else Code.APPROVED
+
+    def inquire(self, request: Mapping[str, str]) -> tuple[str, str | None]:
+        """Return DE39 and DE44: state (A approved, D declined, R reversed, P on its way) and code of the original."""
+        known = self._known.get(request["37"])
+        told = "P" if request["37"] in self._held else None
+        if known is not None and known.original == read_original(request["90"]):
+            told = f"R{known.code}" if known.reversed else "A00" if known.effective else f"D{known.code}"
+        code = Code.NOT_FOUND if told is None else Code.APPROVED
+        self.note(request, told or code)
+        return code, told
+
+    def note(
+        self,
+        request: Mapping[str, str],
+        outcome: str,
+        pin_state: str = "none",
+        *,
+        effective: bool = False,
+        undone: bool = False,
+    ) -> None:
         """Record a request, masked."""
         self._record.append(
             {
@@ -98,6 +132,7 @@ class Issuer:
                 "pin": pin_state,
                 "outcome": outcome,
                 "effective": effective,
+                "undone": undone,
             }
         )
 
@@ -107,15 +142,11 @@ class Issuer:
             return Code.NO_SUCH_CARD, "none"
         if "14" in request and card.expiry not in (None, request["14"]):
             return Code.EXPIRED, "none"
-        code, pin_state = self._check_pin(request, card)
-        return (DECLINES.get(request["4"][-2:], code) if code == Code.APPROVED else code), pin_state
-
-    def _check_pin(self, request: Mapping[str, str], card: Card) -> tuple[str, str]:
         if "52" not in request:
             return (Code.APPROVED if card.pin is None else Code.WRONG_PIN), "none"
         block, expected = bytes.fromhex(request["52"]), Secret(card.pin or "")
         try:
-            pin.verify(block, Pan(request["2"]), self._pin_key, self._pin_format, expected)
+            self._keys.verify_pin(block, Pan(request["2"]), expected)
         except CredentialRefused:
             return Code.WRONG_PIN, "wrong"
         except Refused:

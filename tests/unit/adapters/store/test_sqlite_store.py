@@ -19,6 +19,7 @@ from tallystick.channels.model import Channel, ChannelKind, ChannelState
 from tallystick.errors import StoreFailed, Unavailable
 from tallystick.routing.model import BackEnd, Status
 from tallystick.runtime import Millis
+from tallystick.testing.routes import put_back_end
 
 SECRET = b"a sealed content that must not be found again"
 PARALLEL = 8
@@ -237,11 +238,11 @@ async def test_a_second_process_is_seen_at_the_next_transaction(store: SqliteSto
 
     async def change(books: SqliteBooks) -> None:
         await books.replace_channel(channel("ed25519"))
-        await books.put_back_end(back_end("Two"))
+        await put_back_end(books, back_end("Two"))
         await books.put_connector_settings("12345678", b"two")
 
     await store.transact(lambda books: books.add_channel(channel("hmac-sha256")))
-    await store.transact(lambda books: books.put_back_end(back_end("One")))
+    await store.transact(lambda books: put_back_end(books, back_end("One")))
     await store.transact(lambda books: books.put_connector_settings("12345678", b"one"))
     assert await store.transact(settings) == ("hmac-sha256", 1, b"one")
 
@@ -258,7 +259,7 @@ async def test_channels_routes_and_settings_are_read_from_the_database_once(stor
         assert await books.connector_settings("12345678") == b"one"
 
     await store.transact(lambda books: books.add_channel(channel("hmac-sha256")))
-    await store.transact(lambda books: books.put_back_end(back_end("One")))
+    await store.transact(lambda books: put_back_end(books, back_end("One")))
     await store.transact(lambda books: books.put_connector_settings("12345678", b"one"))
     await store.transact(read)
     ran = traced(store)

@@ -1,0 +1,159 @@
+"""Keep a back end within what it can bear: bounded requests at a time and a second, and a circuit breaker.
+
+Everything refused here is NotSent: the next candidate is tried, or the payment waits for the sweep.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from tallystick.delivery.model import Answer, Finding, Instruction, MessageIds, Original, Recovery
+from tallystick.delivery.ports import Connector
+from tallystick.errors import NotSent, OutcomePending, Unfit
+from tallystick.routing.model import BackEnd
+from tallystick.runtime import Clock, Millis
+
+OPEN_FIRST_MS: Final = 5_000  # ms it stays open the first time; doubled for each trial that fails
+OPEN_MAX_MS: Final = 60_000  # ms it stays open at most
+RATE_WAIT_MAX_MS: Final = 1_000  # ms a request waits for its turn under a rate; longer ones are not sent
+SECOND_MS: Final = 1_000  # ms
+
+
+@dataclass(slots=True)
+class Breaker:
+    """Open after `failures_max` failures in a row; then let one trial through at a time, and close when it succeeds."""
+
+    failures_max: int
+    failures: int = 0
+    opened_ms: int = OPEN_FIRST_MS
+    open_until: int = 0
+    trial: bool = False
+
+    @property
+    def closed(self) -> bool:
+        """Say whether requests pass freely."""
+        return self.failures < self.failures_max
+
+    def enter(self, now: Millis) -> None:
+        """Let a request through; raises NotSent while the circuit is open or its trial is under way."""
+        if self.closed:
+            return
+        if now < self.open_until or self.trial:
+            raise NotSent("the circuit to this back end is open: it failed too often in a row")
+        self.trial = True
+
+    def succeed(self) -> None:
+        """Close the circuit."""
+        self.failures, self.opened_ms, self.trial = 0, OPEN_FIRST_MS, False
+
+    def fail(self, now: Millis) -> None:
+        """Count a failure; a failed trial doubles the time until the next one."""
+        self.failures += 1
+        if self.trial:
+            self.opened_ms = min(self.opened_ms * 2, OPEN_MAX_MS)
+            self.trial = False
+        if not self.closed:
+            self.open_until = now + self.opened_ms
+
+    def leave(self) -> None:
+        """Forget a trial that ended without telling anything."""
+        self.trial = False
+
+
+class GuardedConnector:
+    """A connector behind its back end's bounds (`delivery.ports.Connector`).
+
+    Inquiries and reversals pass freely: they are few, they have waits of their own, and they end what is in doubt.
+    """
+
+    def __init__(self, inner: Connector, back_end: BackEnd, clock: Clock) -> None:
+        self.breaker = Breaker(back_end.failures_max)
+        self.in_flight = 0
+        self._inner = inner
+        self._back_end = back_end
+        self._clock = clock
+        self._next_turn = Millis(0)
+
+    @property
+    def recovery(self) -> frozenset[Recovery]:
+        """Say what can be done about an unknown outcome."""
+        return self._inner.recovery
+
+    @property
+    def keeps_account(self) -> bool:
+        """Say whether `inquire` and `reverse` need the card number again."""
+        return self._inner.keeps_account
+
+    def bound_by(self, back_end: BackEnd) -> None:
+        """Take the bounds of a changed routing table."""
+        self._back_end = back_end
+        self.breaker.failures_max = back_end.failures_max
+
+    async def deliver(self, instruction: Instruction) -> Answer:
+        """Send one request when all of this holds, else raise NotSent.
+
+        1. The circuit is closed, or this is its trial.
+        2. The back end has fewer requests than its bound.
+        3. Its rate gives a turn within RATE_WAIT_MAX_MS.
+
+        An answer, also a decline, closes the circuit. A lost connection and an unknown outcome count as failures; an
+        instruction that does not fit this back end (Unfit) tells nothing about it.
+        """
+        # 1.
+        self.breaker.enter(self._clock.now())
+        try:
+            # 2.
+            if self.in_flight >= self._back_end.in_flight_max:
+                raise NotSent("the back end has as many requests under way as it may have")
+            # 3.
+            wait_ms = self._take_turn()
+            self.in_flight += 1
+            try:
+                if wait_ms:
+                    await self._clock.sleep(wait_ms / SECOND_MS)
+                return await self._send(instruction)
+            finally:
+                self.in_flight -= 1
+        finally:
+            self.breaker.leave()
+
+    async def inquire(self, original: Original, ids: MessageIds) -> Finding:
+        """Ask what became of a request."""
+        return await self._inner.inquire(original, ids)
+
+    async def reverse(self, original: Original, ids: MessageIds, *, repeat: bool) -> str:
+        """Undo a request."""
+        return await self._inner.reverse(original, ids, repeat=repeat)
+
+    async def echo(self) -> None:
+        """Prove that the back end answers; while the circuit is open, an echo that succeeds makes a trial due."""
+        await self._inner.echo()
+        self.breaker.open_until = min(self.breaker.open_until, self._clock.now())
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        await self._inner.aclose()
+
+    async def _send(self, instruction: Instruction) -> Answer:
+        try:
+            answer = await self._inner.deliver(instruction)
+        except Unfit:
+            raise
+        except OutcomePending:
+            self.breaker.succeed()
+            raise
+        except Exception:
+            self.breaker.fail(self._clock.now())
+            raise
+        self.breaker.succeed()
+        return answer
+
+    def _take_turn(self) -> int:
+        """Return the ms until this request's turn, which is then taken; raises NotSent when it is too far away."""
+        if not self._back_end.per_second_max:
+            return 0
+        now = self._clock.now()
+        turn = max(now, self._next_turn)
+        if turn - now > RATE_WAIT_MAX_MS:
+            raise NotSent("the back end gets as many requests a second as it may get")
+        self._next_turn = Millis(turn + SECOND_MS // self._back_end.per_second_max)
+        return turn - now

@@ -1,0 +1,101 @@
+"""Bring every unknown outcome to its end: after a crash, after a time-out, whenever something is due.
+
+Every function is bounded and safe to repeat, in one process or in many: compare-and-set decides who counts.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Final
+
+from tallystick.assembly.facts import PaymentState
+from tallystick.delivery import deliver, resolve
+from tallystick.delivery.books import Books
+from tallystick.delivery.model import Intent, IntentKind, IntentState
+from tallystick.errors import NotSent
+from tallystick.path import Platform, settle_doubt
+from tallystick.routing.model import BackEnd
+from tallystick.runtime import Millis
+from tallystick.security.ports import Purpose
+
+BATCH: Final = 200  # payments one call touches at most
+LOST_AFTER_MS: Final = 180_000  # ms after which no send of this process can still be under way
+
+_log = logging.getLogger(__name__)
+
+
+async def recover(platform: Platform) -> int:
+    """After a crash, make every authorisation without an outcome UNKNOWN: it may have been sent.
+
+    Call before anything is carried: an intent of this process that is still being sent would be taken for a lost one.
+    """
+    recovered = 0
+    while found := await _give_up(platform, None):
+        recovered += found
+    return recovered
+
+
+async def give_up_lost(platform: Platform) -> int:
+    """Make authorisations UNKNOWN whose outcome could not be recorded: the store failed just when the answer came."""
+    return await _give_up(platform, Millis(platform.clock.now() - LOST_AFTER_MS))
+
+
+async def take_up(platform: Platform) -> int:
+    """Plan and start the inquiry or reversal of every UNKNOWN payment that has none; returns how many there were."""
+    unknown = await platform.store.read(lambda books: books.payments_in(PaymentState.UNKNOWN, BATCH))
+    await _each(platform, ((payment.id, payment.back_end or "", None) for payment in unknown))
+    return len(unknown)
+
+
+async def pursue_due(platform: Platform) -> int:
+    """Send the inquiries and reversals that are due; returns how many there were."""
+    due = await platform.store.read(lambda books: books.due_intents(platform.clock.now(), BATCH))
+    await _each(platform, ((intent.payment_id, intent.back_end, intent) for intent in due))
+    return len(due)
+
+
+async def _give_up(platform: Platform, before: Millis | None) -> int:
+    """Make a batch of unsettled intents UNKNOWN, only those sent before a time if one is given; returns how many."""
+    unknown = deliver.Outcome(state=IntentState.UNKNOWN)
+
+    async def work(books: Books) -> int:
+        sending = await books.sending_intents(IntentKind.AUTHORISATION, BATCH)
+        lost = [intent for intent in sending if before is None or intent.ids.at < before]
+        for intent in lost:
+            await deliver.settle(books, intent, unknown, platform.clock.now())
+        return len(lost)
+
+    return await platform.store.transact(work)
+
+
+async def _each(platform: Platform, doubts: Iterable[tuple[str, str, Intent | None]]) -> None:
+    """Work on doubts (payment, back end, what is due) side by side: one that hangs keeps no other one waiting."""
+    listed = list(doubts)
+    works = [_settle(platform, payment_id, where, due) for payment_id, where, due in listed]
+    for (payment_id, _, _), ending in zip(listed, await asyncio.gather(*works, return_exceptions=True), strict=True):
+        if isinstance(ending, Exception):
+            _log.warning("payment %s stays in doubt: %s", payment_id, type(ending).__name__)
+
+
+async def _settle(platform: Platform, payment_id: str, where: str, due: Intent | None) -> None:
+    back_end = await platform.store.read(lambda books: _back_end(books, payment_id, where))
+    connector = await platform.connectors.connector(back_end)
+
+    async def case(books: Books) -> resolve.Case | None:
+        if due is not None:
+            return await resolve.case_of(books, due)
+        at, blind_key = platform.clock.now(), platform.keyring.key(Purpose.BLIND_INDEX)
+        return await resolve.plan(books, payment_id, connector.recovery, at=at, blind_key=blind_key)
+
+    await settle_doubt(platform, connector, await platform.store.transact(case))
+
+
+async def _back_end(books: Books, payment_id: str, where: str) -> BackEnd:
+    """Find a back end, also one that left the routing table since; raises NotSent when no table has it."""
+    present = await books.routing_table()
+    earlier = [await books.routing_table_at(intent.table_version) for intent in await books.intents(payment_id)]
+    for table in (present, *earlier):
+        for back_end in table.back_ends if table is not None else ():
+            if back_end.id == where:
+                return back_end
+    raise NotSent("no version of the routing table has this back end")
