@@ -104,9 +104,8 @@ class Gateway:
         self._senders = Senders(platform.store, institutions, platform.keyring)
 
     def app(self) -> Router:
-        """Return the ASGI application."""
+        """Return the ASGI application; addresses are compared in this order, the busiest one first."""
         routes: Handlers = {
-            **self._more,
             "/v1/parts": {"POST": self._post_part},
             "/v1/parts/{id}": {"GET": self._get_part},
             "/v1/payments": {"POST": self._post_payment},
@@ -115,11 +114,12 @@ class Gateway:
             "/v1/choices": {"POST": self._choose},
             "/v1/numbers": {"POST": self._set_number},
             "/v1/values": {"POST": self._issue_value},
-            "/{unknown:path}": {},
+            **self._more,
         }
         published = Route("/.well-known/tallystick-keys", Endpoint(self._published), methods=["GET"])
         guests = [self._guest_route(path, by_method) for path, by_method in self._guests.items()]
-        return Router([published, *guests, *(self._route(path, handlers) for path, handlers in routes.items())])
+        known = [self._route(path, handlers) for path, handlers in routes.items()]
+        return Router([*known, published, *guests, self._route("/{unknown:path}", {})])
 
     def _route(self, path: str, handlers: Mapping[str, Handler]) -> Route:
         async def respond(request: Request) -> Response:

@@ -286,13 +286,14 @@ async def test_a_wrong_pin_key_is_a_definite_refusal(place: Place) -> None:
     "changes",
     [{"currency": "XXX"}, {"amount": 0}, {"amount": 10**12}, {"expiry": Secret("12/30")}, {"chip": Secret("xyz")}],
 )
-async def test_a_request_that_cannot_be_built_is_unfit_and_opens_no_connection(
+async def test_a_request_that_cannot_be_built_is_unfit_and_reaches_nobody(
     place: Place, changes: dict[str, Any]
 ) -> None:
-    connector = place.connector(1)
-    with pytest.raises(Unfit, match="cannot be built"):
-        await connector.deliver(instruction(**changes))
-    await connector.aclose()
+    async with connected(place) as (connector, sandbox):
+        with pytest.raises(Unfit, match="cannot be built"):
+            await connector.deliver(instruction(**changes))
+
+    assert [] == sandbox.record.entries
 
 
 async def test_a_card_number_that_fits_no_pin_block_is_unfit(place: Place) -> None:

@@ -58,7 +58,7 @@ class Iso8583Connector:
 
         1. The request can be built: else Unfit.
         2. A connection is up and signed on, and session keys are there: else NotSent.
-        3. Its PIN block can be translated for this back end: else Unfit.
+        3. Its PIN block can be translated for this back end, and its elements have the agreed form: else Unfit.
         4. The answer is authenticated (`Link.exchange`), belongs to the request and tells an outcome (`judge`): else
            OutcomeUnknown.
 
@@ -70,20 +70,20 @@ class Iso8583Connector:
             raise Unfit("this back end takes cards only")
         try:
             request = authorisation(instruction, card, self._settings, self._zone)
-            self._keys.encode_bare(request)
         except Refused as unfit:
             raise _unfit(unfit) from unfit
         # 2.
         link = await self._link()
         # 3.
-        if card.pin_block is not None:
-            try:
+        try:
+            if card.pin_block is not None:
                 block = self._keys.pin_block(card.pin_block, card.pan)
-            except Refused as unfit:
-                raise _unfit(unfit) from unfit
-            request |= pin_elements(request, block, self._settings)
+                request |= pin_elements(request, block, self._settings)
+            signed = self._keys.sign(request)
+        except Refused as unfit:
+            raise _unfit(unfit) from unfit
         # 4.
-        return judge(request, await self._exchange(link, request))
+        return judge(request, await self._exchange(link, request, signed))
 
     async def inquire(self, original: Original, ids: MessageIds) -> Finding:
         """Ask what became of a request (`delivery.ports.Connector.inquire`); its form is agreed with the back end."""
@@ -91,7 +91,8 @@ class Iso8583Connector:
             request = inquiry(original, ids, self._settings, self._zone)
         except Refused as unfit:
             raise _unfit(unfit) from unfit
-        return found(request, await self._exchange(await self._link(), request))
+        link = await self._link()
+        return found(request, await self._exchange(link, request, self._keys.sign(request)))
 
     async def reverse(self, original: Original, ids: MessageIds, *, repeat: bool) -> str:
         """Undo a request (`delivery.ports.Connector.reverse`); `acknowledged` says which answers end it."""
@@ -99,7 +100,8 @@ class Iso8583Connector:
             request = reversal(original, ids, self._settings, self._zone, repeat=repeat)
         except Refused as unfit:
             raise ReversalRefused(f"the reversal cannot be built: {unfit.detail}") from unfit
-        return acknowledged(request, await self._exchange(await self._link(), request), repeat=repeat)
+        link = await self._link()
+        return acknowledged(request, await self._exchange(link, request, self._keys.sign(request)), repeat=repeat)
 
     async def echo(self) -> None:
         """Exchange an 0800 echo on every connection, and open those that are missing.
@@ -127,8 +129,8 @@ class Iso8583Connector:
         if not self._keys.usable:
             self._pool.retire()
 
-    async def _exchange(self, link: Link, request: Mapping[str, str]) -> dict[str, str]:
-        answer = await link.exchange(request, self._keys.sign(request))
+    async def _exchange(self, link: Link, request: Mapping[str, str], signed: bytes) -> dict[str, str]:
+        answer = await link.exchange(request, signed)
         code = answer.get("39", "")
         if code in KEY_TROUBLE:
             self._keys.trouble()
