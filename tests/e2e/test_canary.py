@@ -84,7 +84,7 @@ def mails(run: DemoRun) -> list[str]:
 def test_no_secret_is_in_any_file_of_the_demo(demo_run: DemoRun, everything: Scanner) -> None:
     files = written(demo_run)
     kinds = {path.relative_to(demo_run.folder).parts[0] for path in files if path.is_relative_to(demo_run.folder)}
-    assert {"platform", "platform.log", "channels", "mails", "back-ends"} == kinds
+    assert {"platform", "platform.log", "channels", "mails", "receiver", "back-ends"} == kinds
     assert {"store.db", "store.db-wal", "store.db-shm"} == {path.name for path in demo_run.copies}
     assert [] == everything.scan_files(files)
 
