@@ -11,7 +11,8 @@ from typing import Final
 from tallystick.assembly.facts import PaymentState
 from tallystick.delivery import deliver, resolve
 from tallystick.delivery.books import Books
-from tallystick.delivery.model import Intent, IntentKind, IntentState
+from tallystick.delivery.model import Intent, IntentKind, IntentState, Recovery
+from tallystick.delivery.ports import Connector
 from tallystick.errors import NotSent
 from tallystick.path import Platform, settle_doubt
 from tallystick.routing.model import BackEnd
@@ -19,6 +20,7 @@ from tallystick.runtime import Millis
 from tallystick.security.ports import Purpose
 
 BATCH: Final = 200  # payments one call touches at most
+UNSEEN: Final = frozenset({Recovery.INQUIRY})  # what is planned while nobody knows what the connector can do
 LOST_AFTER_MS: Final = 180_000  # ms after which no send of this process can still be under way
 
 _log = logging.getLogger(__name__)
@@ -78,16 +80,26 @@ async def _each(platform: Platform, doubts: Iterable[tuple[str, str, Intent | No
 
 
 async def _settle(platform: Platform, payment_id: str, where: str, due: Intent | None) -> None:
-    back_end = await platform.store.read(lambda books: _back_end(books, payment_id, where))
-    connector = await platform.connectors.connector(back_end)
+    connector = await _connector(platform, payment_id, where)
+    recovery = connector.recovery if connector is not None else UNSEEN
 
     async def case(books: Books) -> resolve.Case | None:
         if due is not None:
             return await resolve.case_of(books, due)
         at, blind_key = platform.clock.now(), platform.keyring.key(Purpose.BLIND_INDEX)
-        return await resolve.plan(books, payment_id, connector.recovery, at=at, blind_key=blind_key)
+        return await resolve.plan(books, payment_id, recovery, at=at, blind_key=blind_key)
 
     await settle_doubt(platform, connector, await platform.store.transact(case))
+
+
+async def _connector(platform: Platform, payment_id: str, where: str) -> Connector | None:
+    """Find the connector; None when it cannot be had now: its settings are gone or unfit, or its kind is."""
+    try:
+        back_end = await platform.store.read(lambda books: _back_end(books, payment_id, where))
+        return await platform.connectors.connector(back_end)
+    except Exception as error:  # noqa: BLE001 - one that cannot be had must neither hold up others nor wait for ever
+        _log.warning("payment %s finds no connector to %s: %s", payment_id, where, type(error).__name__)
+        return None
 
 
 async def _back_end(books: Books, payment_id: str, where: str) -> BackEnd:

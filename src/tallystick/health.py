@@ -1,4 +1,4 @@
-"""Keep ACTIVE and DOWN true by echoes and deliveries, with hysteresis: a back end that flaps does not take payments.
+"""Keep ACTIVE and DOWN true by echoes, with hysteresis: a back end that flaps does not take payments.
 
 Only these two words are the health check's. SUSPENDED and DRAINING are the operator's, and stay.
 """
@@ -42,7 +42,8 @@ class Pulse:
     def succeed(self, now: Millis) -> None:
         """Count a success."""
         self.failures, self.successes = 0, self.successes + 1
-        if self.word is Status.DOWN and self.successes >= UP_AFTER and now >= self.rests_until:
+        rests = now < self.rests_until <= now + REST_MAX_MS  # a longer rest is none: the clock was set back
+        if self.word is Status.DOWN and self.successes >= UP_AFTER and not rests:
             self.word = Status.ACTIVE
 
     def go_down(self, now: Millis) -> None:

@@ -215,7 +215,7 @@ async def _attempt(platform: Platform, attempt: Attempt) -> bool:
     return not (outcome.state is IntentState.NOT_SENT or (outcome.elsewhere and attempt.more))
 
 
-async def settle_doubt(platform: Platform, connector: Connector, case: resolve.Case | None) -> None:
+async def settle_doubt(platform: Platform, connector: Connector | None, case: resolve.Case | None) -> None:
     """Inquire or reverse once, and at once go on to the reversal that an inquiry leads to."""
     while case is not None:
         case = await resolve.pursue(
@@ -265,7 +265,10 @@ async def _settle(
     if not await deliver.settle(books, intent, outcome, at, more=more) or outcome.state is not IntentState.UNKNOWN:
         return None
     blind_key = platform.keyring.key(Purpose.BLIND_INDEX)
-    return await resolve.plan(books, intent.payment_id, connector.recovery, at=at, blind_key=blind_key)
+    try:
+        return await resolve.plan(books, intent.payment_id, connector.recovery, at=at, blind_key=blind_key)
+    except TooMany:
+        return None  # no trace number this hour: the doubt is recorded all the same, and the sweep plans it again
 
 
 async def _end(platform: Platform, payment: Payment, state: PaymentState, reason: str) -> None:

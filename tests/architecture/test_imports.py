@@ -21,7 +21,7 @@ IMPORTERS = {
     "sqlite3": ("adapters/store/",),
     "iso8583": ("iso8583/message.py",),
     "phonenumbers": ("assembly/element.py",),
-    "httpx2": ("adapters/", "sdk/client.py", "cli/demo/world.py"),
+    "httpx2": ("adapters/", "sdk/client.py", "sdk/enrol.py", "cli/demo/world.py", "cli/enrol.py"),
     "starlette": (
         "service/",
         "testing/sandbox/account.py",
@@ -38,7 +38,7 @@ IMPORTERS = {
     "click": ("cli/",),
     "rich": ("cli/",),
     "threading": ("adapters/passwords.py",),
-    "concurrent": ("adapters/passwords.py",),
+    "concurrent": ("adapters/passwords.py", "adapters/notify/webhooks.py"),
     "pickle": (),
     "random": ("testing/clock.py",),  # a seeded one
 }

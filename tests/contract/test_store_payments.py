@@ -205,12 +205,14 @@ async def test_expired_payments_are_those_without_a_fate_whose_time_is_over_long
 
 
 @pytest.mark.parametrize("state", list(PaymentState))
-async def test_payments_are_listed_by_state_oldest_first(store: AnyStore, state: PaymentState) -> None:
+async def test_payments_are_listed_by_state_longest_unchanged_first(store: AnyStore, state: PaymentState) -> None:
     waiting = state in {PaymentState.OPEN, PaymentState.HALF}
     fate = None if waiting else Fate.JOINED
-    rows = [payment(f"pay_{i}", opened_at=i, state=state, fate=fate) for i in (3, 1, 2)]
+    changed = {"a": 7, "b": 5, "c": 5}
+    a, b, c = [payment(f"pay_{i}", updated_at=at, state=state, fate=fate) for i, at in changed.items()]
+    rows = [b, c, a]
     other = PaymentState.JOINED if state is not PaymentState.JOINED else PaymentState.DELIVERING
-    await add(store, *rows, payment("pay_other", state=other, fate=Fate.JOINED))
+    await add(store, a, b, c, payment("pay_other", state=other, fate=Fate.JOINED))
 
     assert await store.transact(lambda books: books.payments_in(state, 10)) == rows
     assert await store.transact(lambda books: books.payments_in(state, 2)) == rows[:2]

@@ -169,3 +169,11 @@ def test_a_quiet_hour_is_forgiven() -> None:
     pulse.go_down(Millis(0))
     pulse.go_down(Millis(FLAPS_MS))
     assert FLAPS_MS + REST_MS == pulse.rests_until
+
+
+def test_a_clock_that_is_set_back_makes_no_rest_longer() -> None:
+    pulse = Pulse(word=Status.ACTIVE, told=Status.ACTIVE)
+    pulse.go_down(Millis(2 * FLAPS_MS))
+    for _ in range(UP_AFTER):
+        pulse.succeed(Millis(FLAPS_MS))
+    assert Status.ACTIVE is pulse.word

@@ -84,7 +84,7 @@ class PaymentBook(Protocol):
         ...
 
     async def payments_in(self, state: PaymentState, limit: int) -> list[Payment]:
-        """List payments in one state, oldest first."""
+        """List payments in one state, longest unchanged first: who touches what it lists gets to all in turn."""
         ...
 
     async def recent_payments(self, limit: int) -> list[Payment]:

@@ -24,6 +24,7 @@ SIGNATURES_MAX: Final = 16  # signatures of one message that a receiver looks at
 _SHARED: Final = "v1"
 _IDENTITY: Final = "v1a"
 _SECONDS: Final = re.compile(r"[0-9]{1,12}")
+_ID: Final = re.compile(r"[!-\-/-~]{1,256}")  # printable, and without the full stop that ends it in what is signed
 
 
 def write_secret(key: bytes) -> Secret:
@@ -71,7 +72,7 @@ def verify(
 ) -> str:
     """Return the id of a webhook once it is proven to be the platform's; header names are lower-case.
 
-    1. Id, timestamp and signature are there: SignatureMissing.
+    1. Id, timestamp and signature are there and have their form: SignatureMissing.
     2. The timestamp is within five minutes of `now`: Stale.
     3. One of the signatures is by one of `secrets`, or by `identity`: SignatureInvalid. Versions that are not known,
        and those for which no key is given, prove nothing.
@@ -82,7 +83,7 @@ def verify(
     message_id, seconds = headers.get(ID, ""), headers.get(TIMESTAMP, "")
     signatures = headers.get(SIGNATURE, "").split()
     # 1.
-    if not message_id or not _SECONDS.fullmatch(seconds) or not signatures:
+    if not _ID.fullmatch(message_id) or not _SECONDS.fullmatch(seconds) or not signatures:
         raise SignatureMissing("a webhook carries webhook-id, webhook-timestamp and webhook-signature")
     # 2.
     if abs(int(seconds) * 1000 - now) > TOLERANCE_MS:

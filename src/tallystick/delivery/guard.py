@@ -33,29 +33,33 @@ class Breaker:
         """Say whether requests pass freely."""
         return self.failures < self.failures_max
 
-    def enter(self, now: Millis) -> None:
-        """Let a request through; raises NotSent while the circuit is open or its trial is under way."""
+    def enter(self, now: Millis) -> bool:
+        """Let a request through and say whether it is the trial, which calls `leave` however it ends.
+
+        Raises NotSent while the circuit is open or its trial is under way. A time further ahead than any circuit stays
+        open is none: the clock was set back.
+        """
         if self.closed:
-            return
-        if now < self.open_until or self.trial:
+            return False
+        if now < self.open_until <= now + OPEN_MAX_MS or self.trial:
             raise NotSent("the circuit to this back end is open: it failed too often in a row")
         self.trial = True
+        return True
 
     def succeed(self) -> None:
         """Close the circuit."""
-        self.failures, self.opened_ms, self.trial = 0, OPEN_FIRST_MS, False
+        self.failures, self.opened_ms = 0, OPEN_FIRST_MS
 
-    def fail(self, now: Millis) -> None:
+    def fail(self, now: Millis, *, trial: bool) -> None:
         """Count a failure; a failed trial doubles the time until the next one."""
         self.failures += 1
-        if self.trial:
+        if trial:
             self.opened_ms = min(self.opened_ms * 2, OPEN_MAX_MS)
-            self.trial = False
         if not self.closed:
             self.open_until = now + self.opened_ms
 
     def leave(self) -> None:
-        """Forget a trial that ended without telling anything."""
+        """End the trial."""
         self.trial = False
 
 
@@ -71,7 +75,7 @@ class GuardedConnector:
         self._inner = inner
         self._back_end = back_end
         self._clock = clock
-        self._next_turn = Millis(0)
+        self._next_turn = 0.0  # ms since 1970, with the fractions that many requests a second need
 
     @property
     def recovery(self) -> frozenset[Recovery]:
@@ -93,13 +97,13 @@ class GuardedConnector:
 
         1. The circuit is closed, or this is its trial.
         2. The back end has fewer requests than its bound.
-        3. Its rate gives a turn within RATE_WAIT_MAX_MS.
+        3. Its rate gives a turn within RATE_WAIT_MAX_MS, and that before the payment's expiry.
 
         An answer, also a decline, closes the circuit. A lost connection and an unknown outcome count as failures; an
         instruction that does not fit this back end (Unfit) tells nothing about it.
         """
         # 1.
-        self.breaker.enter(self._clock.now())
+        trial = self.breaker.enter(self._clock.now())
         try:
             # 2.
             if self.in_flight >= self._back_end.in_flight_max:
@@ -110,11 +114,13 @@ class GuardedConnector:
             try:
                 if wait_ms:
                     await self._clock.sleep(wait_ms / SECOND_MS)
-                return await self._send(instruction)
+                _require_time(instruction, self._clock.now())
+                return await self._send(instruction, trial=trial)
             finally:
                 self.in_flight -= 1
         finally:
-            self.breaker.leave()
+            if trial:
+                self.breaker.leave()
 
     async def inquire(self, original: Original, ids: MessageIds) -> Finding:
         """Ask what became of a request."""
@@ -133,7 +139,7 @@ class GuardedConnector:
         """Close connections."""
         await self._inner.aclose()
 
-    async def _send(self, instruction: Instruction) -> Answer:
+    async def _send(self, instruction: Instruction, *, trial: bool) -> Answer:
         try:
             answer = await self._inner.deliver(instruction)
         except Unfit:
@@ -142,18 +148,27 @@ class GuardedConnector:
             self.breaker.succeed()
             raise
         except Exception:
-            self.breaker.fail(self._clock.now())
+            self.breaker.fail(self._clock.now(), trial=trial)
             raise
         self.breaker.succeed()
         return answer
 
-    def _take_turn(self) -> int:
+    def _take_turn(self) -> float:
         """Return the ms until this request's turn, which is then taken; raises NotSent when it is too far away."""
         if not self._back_end.per_second_max:
             return 0
         now = self._clock.now()
+        if (
+            self._next_turn - now > RATE_WAIT_MAX_MS + SECOND_MS
+        ):  # no turn is given so far ahead: the clock was set back
+            self._next_turn = now
         turn = max(now, self._next_turn)
         if turn - now > RATE_WAIT_MAX_MS:
             raise NotSent("the back end gets as many requests a second as it may get")
-        self._next_turn = Millis(turn + SECOND_MS // self._back_end.per_second_max)
+        self._next_turn = turn + SECOND_MS / self._back_end.per_second_max
         return turn - now
+
+
+def _require_time(instruction: Instruction, now: Millis) -> None:
+    if instruction.expires_at is not None and now >= instruction.expires_at:
+        raise NotSent("the payment's time was over before the request could leave")

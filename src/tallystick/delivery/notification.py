@@ -64,7 +64,7 @@ async def take(book: DeliveryBook, back_end: str, notification: Notification, at
     """Settle by a notification: True when it settled something; safe to repeat.
 
     1. As `resolve.notified`: NotFound for a key that is not of this back end.
-    2. What was paid, when it is named, is what was asked: Conflict, which undoes 1.
+    2. What was paid, when it is named, is what was asked: Conflict, which undoes 1. Without an order nothing was.
 
     Left to the caller: that the message is the back end's, and fresh.
     """
@@ -75,7 +75,8 @@ async def take(book: DeliveryBook, back_end: str, notification: Notification, at
     payment = await book.payment(payment_id)
     order = payment.order if payment is not None else None
     paid = notification.paid
-    if paid is not None and order is not None and (paid.amount, paid.currency) != (order.amount, order.currency):
+    asked = (order.amount, order.currency) if order is not None else None
+    if paid is not None and (paid.amount, paid.currency) != asked:
         raise Conflict("what was paid is not what was asked")
     return settled
 

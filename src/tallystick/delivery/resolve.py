@@ -26,7 +26,7 @@ from tallystick.delivery.deliver import (
 )
 from tallystick.delivery.model import Finding, Intent, IntentKind, IntentState, Known, Original, Recovery
 from tallystick.delivery.ports import Connector, RecoveryKeys
-from tallystick.errors import AlreadyFinal, KeyUnknown, NotFound, ReversalRefused
+from tallystick.errors import AlreadyFinal, Conflict, KeyUnknown, NotFound, ReversalRefused
 from tallystick.runtime import Clock, Millis, Randomness
 
 INQUIRIES_MAX: Final = 8  # inquiries that found nothing out before a reversal, or a person, takes over
@@ -74,7 +74,8 @@ async def plan(
 ) -> Case | None:
     """Take an UNKNOWN payment up: record its first inquiry or reversal, due now; MANUAL when neither is possible.
 
-    Returns None when there is nothing to do, or when another caller was first.
+    Returns None when there is nothing to do, or when another caller was first. Raises TooMany when the hour's trace
+    numbers are used up: nothing was changed, and it is planned again later.
     """
     payment = await book.payment(payment_id)
     if payment is None or payment.state is not PaymentState.UNKNOWN:
@@ -86,6 +87,7 @@ async def plan(
     if kind is None:
         await _give_up(book, payment, doubtful, None, NO_WAY_TO_ASK, at)
         return None
+    case = await _follow_up(book, payment, doubtful, kind, at=at, blind_key=blind_key)
     await book.advance(
         payment_id,
         expected=PaymentState.UNKNOWN,
@@ -94,23 +96,23 @@ async def plan(
         back_end=doubtful.back_end,
         reason=payment.reason,
     )
-    return await _follow_up(book, payment, doubtful, kind, at=at, blind_key=blind_key)
+    return case
 
 
 async def case_of(book: DeliveryBook, follow_up: Intent) -> Case | None:
-    """Read the case that an inquiry or reversal belongs to; None when it is settled already."""
+    """Read the case that an inquiry or reversal belongs to; None when it is settled, or was sent by another since."""
     payment = await book.payment(follow_up.payment_id)
     intents = await book.intents(follow_up.payment_id)
     now = next((intent for intent in intents if intent.n == follow_up.n), None)
     doubtful = next((intent for intent in intents if intent.n == follow_up.of), None)
-    if payment is None or now is None or doubtful is None or now.state is not IntentState.SENDING:
+    if payment is None or doubtful is None or now != follow_up or follow_up.state is not IntentState.SENDING:
         return None
-    return Case(payment=payment, doubtful=doubtful, follow_up=now)
+    return Case(payment=payment, doubtful=doubtful, follow_up=follow_up)
 
 
 async def pursue(
     store: Store[Books],
-    connector: Connector,
+    connector: Connector | None,
     case: Case,
     *,
     keys: RecoveryKeys,
@@ -124,6 +126,7 @@ async def pursue(
     2. What the back end says settles the case, or does not: then it is due again, with growing waits.
     3. Beyond its bounds the case goes on to a reversal, or to a person.
 
+    Without a connector (its settings cannot be used now) nothing is sent, but the time goes on as with a silent one.
     Returns the case that takes over at once (a reversal after an inquiry), if there is one.
     """
     follow_up, tried = case.follow_up, case.follow_up.tries
@@ -141,12 +144,15 @@ async def pursue(
     finding, failed = await _try(connector, case, keys)
     # 3.
     at, wait_s = clock.now(), jittered(_backoff_s(tried), randomness)
-    step = failed or _next(case, finding, at, can_reverse=Recovery.REVERSAL in connector.recovery)
+    can_reverse = connector is not None and Recovery.REVERSAL in connector.recovery
+    step = failed or _next(case, finding, at, can_reverse=can_reverse)
 
     async def work(books: Books) -> Case | None:
         match step:
-            case Step.SETTLE if finding is not None:
+            case Step.SETTLE if finding is not None and follow_up.kind is IntentKind.REVERSAL:
                 await _settle(books, case.payment, case.doubtful, finding, at)
+            case Step.SETTLE if finding is not None:
+                await _settle_told(books, case.payment, case.doubtful, finding, at)
             case Step.WAIT:
                 due_at = Millis(at + round(wait_s * 1000))
                 await books.schedule_intent(
@@ -180,13 +186,15 @@ async def notified(book: DeliveryBook, back_end: str, key: str, finding: Finding
     if finding.known not in _SETTLED or told.state in _NEVER_AGAIN:
         return False
     # 3.
-    if any(intent.kind is IntentKind.REVERSAL and intent.of == n for intent in intents):
-        return False
-    return await _settle(book, payment, told, finding, at)
+    return await _settle_told(book, payment, told, finding, at)
 
 
 async def settle_by_hand(book: DeliveryBook, payment_id: str, known: Known, reason: str, at: Millis) -> None:
-    """Record what a person found out about a payment in doubt; raises NotFound, AlreadyFinal."""
+    """Record what a person found out about a payment in doubt.
+
+    Raises NotFound; AlreadyFinal when nothing is in doubt; Conflict for an approval while a reversal is under way: what
+    the person was told may be undone by now.
+    """
     payment = await book.payment(payment_id)
     if payment is None:
         raise NotFound("no payment has this id")
@@ -194,7 +202,17 @@ async def settle_by_hand(book: DeliveryBook, payment_id: str, known: Known, reas
     doubtful = next((i for i in intents if i.state in {IntentState.UNKNOWN, IntentState.MANUAL} and i.of is None), None)
     if payment.state not in DOUBTFUL_STATES or doubtful is None:
         raise AlreadyFinal("the outcome of this payment is not in doubt")
+    reversing = any(i.kind is IntentKind.REVERSAL and i.state is IntentState.SENDING for i in intents)
+    if known is Known.APPROVED and reversing:
+        raise Conflict("this request is being reversed: it can be settled as approved only once that is given up")
     await _settle(book, replace(payment, reason=reason), doubtful, Finding(known=known), at)
+
+
+def _barred(case: Case, recovery: frozenset[Recovery]) -> str | None:
+    """Say what follows when the connector, set up anew since, cannot do what was planned; None when it can."""
+    if Recovery(case.follow_up.kind.value) in recovery:
+        return None
+    return Step.REVERSE if Recovery.REVERSAL in recovery else NO_WAY_TO_ASK
 
 
 def _first_kind(recovery: frozenset[Recovery]) -> IntentKind | None:
@@ -223,8 +241,12 @@ async def _follow_up(
     return Case(payment=payment, doubtful=doubtful, follow_up=follow_up)
 
 
-async def _try(connector: Connector, case: Case, keys: RecoveryKeys) -> tuple[Finding | None, str | None]:
-    """Return what the back end said, None when it said nothing, and the reason when asking again is of no use."""
+async def _try(connector: Connector | None, case: Case, keys: RecoveryKeys) -> tuple[Finding | None, str | None]:
+    """Return what the back end said, None when it said nothing, and what follows when asking again is of no use."""
+    if connector is None:
+        return None, None
+    if (barred := _barred(case, connector.recovery)) is not None:
+        return None, barred
     try:
         return await _ask(connector, case, keys), None
     except ReversalRefused:
@@ -273,6 +295,16 @@ async def _reverse_instead(book: DeliveryBook, case: Case, *, at: Millis, blind_
     return await _follow_up(book, case.payment, case.doubtful, IntentKind.REVERSAL, at=at, blind_key=blind_key)
 
 
+async def _settle_told(book: DeliveryBook, payment: Payment, doubtful: Intent, finding: Finding, at: Millis) -> bool:
+    """Settle by what a back end said of an authorisation, unless a reversal was recorded: only its own end counts then.
+
+    The answer to an inquiry may come late, too: after another process asked again and went on to the reversal.
+    """
+    if any(i.kind is IntentKind.REVERSAL and i.of == doubtful.n for i in await book.intents(payment.id)):
+        return False
+    return await _settle(book, payment, doubtful, finding, at)
+
+
 async def _settle(book: DeliveryBook, payment: Payment, doubtful: Intent, finding: Finding, at: Millis) -> bool:
     """Give an authorisation its outcome and end what asks about it; False when it had one already."""
     intent_state, payment_state = _SETTLED[finding.known]
@@ -303,13 +335,15 @@ async def _settle(book: DeliveryBook, payment: Payment, doubtful: Intent, findin
 async def _give_up(
     book: DeliveryBook, payment: Payment, doubtful: Intent, follow_up: Intent | None, reason: str, at: Millis
 ) -> None:
-    """Hand a case to a person."""
+    """Hand a case to a person, unless what gave up was overtaken: by an outcome, or by a reversal after an inquiry."""
+    if follow_up is not None and not await book.settle_intent(
+        payment.id, follow_up.n, state=IntentState.MANUAL, code=None, at=at
+    ):
+        return
     if not await book.settle_intent(
         payment.id, doubtful.n, state=IntentState.MANUAL, code=None, at=at, expected=IntentState.UNKNOWN
     ):
         return
-    if follow_up is not None:
-        await book.settle_intent(payment.id, follow_up.n, state=IntentState.MANUAL, code=None, at=at)
     for state in (PaymentState.UNKNOWN, PaymentState.INQUIRY):
         await book.advance(
             payment.id,

@@ -39,7 +39,7 @@ def unwrap(
     )
     try:
         message = msgspec.json.decode(body, type=OutcomeMessage)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # a member that is ignored may be nested
         raise Malformed("the webhook's body has not the documented shape") from None
     if message.id != message_id:
         raise SignatureInvalid("the webhook's body has another id than its header")

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from tallystick import limits, overview
 from tallystick.assembly.facts import FINAL_STATES
 from tallystick.delivery.books import Books, Store
-from tallystick.errors import StoreFailed, TooMany, Unavailable
+from tallystick.errors import Refused, StoreFailed, TooMany, Unavailable
 from tallystick.runtime import Clock
 from tallystick.security.verify import verify
 from tallystick.service.handling import Caller, Handlers, Reply, channel_of
@@ -103,20 +103,27 @@ class Streams:
         sender = caller.sender.id
         if sum(whose == sender for _, whose in self._bells.values()) >= limits.STREAMS_EACH_MAX:
             raise TooMany(f"a sender has at most {limits.STREAMS_EACH_MAX} streams: ask for the state instead")
-        bell = asyncio.Event()
-        self._bells[bell] = (told.payment_id, sender)
-        seen = caller.arrival.headers.get("last-event-id", "")
-        return Reply(200, b"", self._stream(request, look, bell, seen))
+        stream = self._stream(request, caller, look, told.payment_id)
+        await anext(stream)  # it holds its place from here on, and gives it back however it ends
+        return Reply(200, b"", stream)
 
     async def _stream(
-        self, request: Request, look: Look, bell: asyncio.Event, seen: str
+        self, request: Request, caller: Caller, look: Look, payment_id: str
     ) -> AsyncGenerator[bytes, None]:
-        """Tell each change until the last one, the end of the stream's life, or of its reader's patience."""
+        """Tell each change until the last one, the end of the stream's life, or of its reader's patience.
+
+        It ends as well when its reader may not ask any more: suspended or revoked meanwhile.
+        """
         began = spoke = self._clock.now()
+        seen = caller.arrival.headers.get("last-event-id", "")
+        bell = asyncio.Event()
+        self._bells[bell] = (payment_id, caller.sender.id)
         try:
+            yield b""
             yield FIRST
             while True:
                 bell.clear()
+                await caller.recheck()
                 told, now = await self._store.read(look), self._clock.now()
                 final = told.word in FINAL_STATES
                 if told.word != seen or final:  # a final one is told again: the reader shall know that this is all
@@ -129,7 +136,7 @@ class Streams:
                     return
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(bell.wait(), self._poll_s)
-        except StoreFailed:
+        except (StoreFailed, Refused):
             return  # the stream ends without a word; its reader comes back, or asks
         finally:
             del self._bells[bell]

@@ -4,8 +4,7 @@ Who the peer is comes from its certificate; what it says is believed once its si
 sender is signed: under the sender's own MAC key, or by the platform's identity key.
 """
 
-import contextlib
-import logging
+import functools
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
@@ -13,7 +12,6 @@ from typing import Final
 import msgspec
 from starlette.requests import Request
 from starlette.routing import Route, Router
-from starlette.types import Receive, Scope, Send
 
 from tallystick import limits, orders, overview
 from tallystick.channels.admit import Revocations
@@ -26,18 +24,15 @@ from tallystick.errors import (
     MethodRefused,
     NotFound,
     Refused,
-    StoreFailed,
-    TallystickError,
-    TooLarge,
 )
 from tallystick.path import Platform, accept
-from tallystick.runtime import new_id
 from tallystick.security.model import Arrival
 from tallystick.security.verify import verify
 from tallystick.service import problems
 from tallystick.service.background import Carriers
 from tallystick.service.handling import (
     Caller,
+    Endpoint,
     Guest,
     GuestHandlers,
     Handler,
@@ -46,8 +41,9 @@ from tallystick.service.handling import (
     Response,
     back_end_of,
     channel_of,
+    read_body,
 )
-from tallystick.service.senders import Institutions, Senders
+from tallystick.service.senders import Institutions, KnownSender, Senders
 from tallystick.service.server import PEER
 
 JSON: Final = "application/json"
@@ -55,30 +51,19 @@ EVENT_STREAM: Final = "text/event-stream"
 UNAVAILABLE: Final = 503
 RETRY_AFTER_S: Final = "1"  # s a sender is asked to wait after 503
 METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
-SINGLE_HEADERS: Final = frozenset({"content-digest", "content-type", "idempotency-key", "signature", "signature-input"})
+SINGLE_HEADERS: Final = frozenset(
+    {
+        "client-id",
+        "content-digest",
+        "content-type",
+        "idempotency-key",
+        "request-time",
+        "signature",
+        "signature-input",
+    }
+)
 
 _NONCE: Final = re.compile(r';nonce="([A-Za-z0-9_-]{1,64})"')
-
-_log = logging.getLogger(__name__)
-
-
-class Endpoint:
-    """An ASGI application of its own: spares Starlette's wrapping of functions, whose errors are answered here."""
-
-    def __init__(self, respond: Callable[[Request], Awaitable[Response]]) -> None:
-        self._respond = respond
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        response = await self._respond(Request(scope, receive))
-        await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
-        if response.stream is None:
-            await send({"type": "http.response.body", "body": response.body})
-            return
-        async with contextlib.aclosing(response.stream) as stream:
-            async for chunk in stream:
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
 
 
 class Gateway:
@@ -175,6 +160,7 @@ class Gateway:
             peer=peer,
             sender=known.sender,
             key=known.key,
+            recheck=functools.partial(self._recheck, peer),
             channel=known.channel,
             back_end=known.back_end,
         )
@@ -186,8 +172,14 @@ class Gateway:
         self._revocations.check(peer, self._platform.clock.now())
         return peer
 
+    async def _recheck(self, peer: PeerCertificate) -> KnownSender:
+        """Check 1. and 2. of `_caller` again."""
+        now = self._platform.clock.now()
+        self._revocations.check(peer, now)
+        return await self._senders.find(peer, now)
+
     async def _arrival(self, request: Request) -> Arrival:
-        body = b"" if request.method == "GET" else await _read(request)
+        body = b"" if request.method == "GET" else await read_body(request, limits.BODY_MAX)
         query = request.scope["query_string"].decode("ascii", "replace")
         path = request.scope["raw_path"].decode("ascii", "replace")
         return Arrival(
@@ -211,11 +203,7 @@ class Gateway:
         )
 
     def _failure(self, error: Exception) -> Reply:
-        request_id = new_id("req", self._platform.randomness)
-        if not isinstance(error, Refused | StoreFailed):
-            what = error.code if isinstance(error, TallystickError) else type(error).__name__
-            _log.error("request %s failed: %s", request_id, what)
-        document = problems.problem(error, request_id)
+        document = problems.failure(error, self._platform.randomness)
         return Reply(document.status, problems.encode(document))
 
     async def _post_part(self, _: Request, caller: Caller) -> Reply:
@@ -280,16 +268,6 @@ class Gateway:
             self._platform, caller.arrival, back_end_of(caller), sender=caller.sender, key=caller.key
         )
         return Reply(200, body)
-
-
-async def _read(request: Request) -> bytes:
-    """Read a body within its bound; raises TooLarge as soon as it is passed."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limits.BODY_MAX:
-            raise TooLarge(f"a body has at most {limits.BODY_MAX} bytes")
-    return bytes(body)
 
 
 def _headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -1,25 +1,32 @@
-"""What a handler of the gateway is given and gives back."""
+"""What a handler is given and gives back, and how its answer reaches the server."""
 
+import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from typing import Self
 
 from msgspec import Struct
 from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
 
 from tallystick.channels.model import Channel
 from tallystick.crypto.signing import Verifier
 from tallystick.crypto.x509 import PeerCertificate
-from tallystick.errors import CertificateWrongPurpose
+from tallystick.errors import CertificateWrongPurpose, TooLarge
 from tallystick.routing.model import BackEnd
 from tallystick.security.model import Arrival, Sender
 
 
 class Caller(Struct, kw_only=True):
-    """Who sent the request at hand: exactly one of `channel` and `back_end` is there."""
+    """Who sent the request at hand: exactly one of `channel` and `back_end` is there.
+
+    `recheck` is for who answers long after: it raises what the same sender's next request would be refused for.
+    """
 
     arrival: Arrival
     peer: PeerCertificate
     sender: Sender
     key: Verifier
+    recheck: Callable[[], Awaitable[object]]
     channel: Channel | None = None
     back_end: BackEnd | None = None
 
@@ -51,6 +58,31 @@ class Response(Struct, frozen=True):
     body: bytes
     stream: AsyncGenerator[bytes, None] | None = None
 
+    @classmethod
+    def of(cls, status: int, media_type: str, body: bytes) -> Self:
+        """Make an answer that is kept by nobody, and is not signed."""
+        lines = {"content-type": media_type, "cache-control": "no-store", "content-length": str(len(body))}
+        return cls(status, [(name.encode(), value.encode()) for name, value in lines.items()], body)
+
+
+class Endpoint:
+    """An ASGI application of its own: spares Starlette's wrapping of functions, whose errors are answered here."""
+
+    def __init__(self, respond: Callable[[Request], Awaitable[Response]]) -> None:
+        self._respond = respond
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        response = await self._respond(Request(scope, receive))
+        await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+        if response.stream is None:
+            await send({"type": "http.response.body", "body": response.body})
+            return
+        async with contextlib.aclosing(response.stream) as stream:
+            async for chunk in stream:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
 
 Handler = Callable[[Request, Caller], Awaitable[Reply]]
 Handlers = Mapping[str, Mapping[str, Handler]]
@@ -72,3 +104,13 @@ def back_end_of(caller: Caller) -> BackEnd:
     if caller.back_end is None:
         raise CertificateWrongPurpose("this address is for institutions, not for channels")
     return caller.back_end
+
+
+async def read_body(request: Request, size_max: int) -> bytes:
+    """Read a body of at most `size_max` bytes; raises TooLarge as soon as it is passed."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > size_max:
+            raise TooLarge(f"a body has at most {size_max} bytes")
+    return bytes(body)

@@ -1,13 +1,17 @@
 """Turn errors into RFC 9457 problem documents: the one place that knows HTTP status codes."""
 
+import logging
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from tallystick import errors
+from tallystick.runtime import Randomness, new_id
 
 MEDIA_TYPE: Final = "application/problem+json"
+
+_log = logging.getLogger(__name__)
 
 _STATUS: Final = (
     (errors.MethodRefused, 405),
@@ -53,6 +57,15 @@ def problem(error: Exception, request_id: str) -> Problem:
         request_id=request_id,
         field=error.field,
     )
+
+
+def failure(error: Exception, randomness: Randomness) -> Problem:
+    """Describe whatever a request ended with, under a fresh request id; what is not a refusal is logged under it."""
+    request_id = new_id("req", randomness)
+    if not isinstance(error, errors.Refused | errors.StoreFailed):
+        what = error.code if isinstance(error, errors.TallystickError) else type(error).__name__
+        _log.error("request %s failed: %s", request_id, what)
+    return problem(error, request_id)
 
 
 def encode(document: Problem) -> bytes:

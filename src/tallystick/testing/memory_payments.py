@@ -103,8 +103,9 @@ class MemoryPayments(MemoryEvents):
         return [payment.id for payment in sorted(expired, key=lambda payment: payment.expires_at)][:limit]
 
     async def payments_in(self, state: PaymentState, limit: int) -> list[Payment]:
-        """List payments in one state, oldest first."""
-        return [payment for payment in self._payments.rows() if payment.state is state][:limit]
+        """List payments in one state, longest unchanged first."""
+        found = [payment for payment in self._payments.rows() if payment.state is state]
+        return sorted(found, key=lambda payment: payment.updated_at)[:limit]
 
     async def recent_payments(self, limit: int) -> list[Payment]:
         """List the newest payments, newest first."""

@@ -139,6 +139,6 @@ def decode(body: bytes, kind: type[_T]) -> _T:
     """Decode exactly one message of this kind; raises Malformed, which names no value."""
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # a member that is ignored may be nested
         pass  # the reason may quote a value: it is dropped here, not chained
     raise Malformed("the message has not the form of docs/reference/account-back-end.md")

@@ -23,7 +23,8 @@ async def test_an_answer_reaches_its_request_whichever_connection_it_comes_over(
     waiting = found.open(REQUEST, ONE, bare=False)
     found.answer(ANSWER)
 
-    assert ANSWER == await waiting.answer
+    await waiting.answer
+    assert ANSWER == waiting.fields
     assert Counts() == counts
 
 

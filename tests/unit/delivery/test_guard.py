@@ -3,12 +3,14 @@
 import asyncio
 
 import pytest
+from msgspec import structs
 
 from tallystick.assembly.facts import Order
 from tallystick.delivery.guard import OPEN_FIRST_MS, OPEN_MAX_MS, GuardedConnector
-from tallystick.delivery.model import Instruction, MessageIds, Original
+from tallystick.delivery.model import Answer, Instruction, MessageIds, Original
 from tallystick.errors import NotSent, OutcomePending, OutcomeUnknown, Unfit
 from tallystick.routing.model import BackEnd, Status
+from tallystick.runtime import Millis
 from tallystick.secret import Pan
 from tallystick.testing.clock import START, VirtualClock
 from tallystick.testing.connector import APPROVED, DECLINED, HANG, ScriptedConnector, Step
@@ -161,5 +163,68 @@ async def test_an_echo_that_succeeds_makes_a_trial_due_at_once() -> None:
     guard, inner, _ = guarded(*[OutcomeUnknown("time-out")] * FAILURES_MAX)
     await fail(guard, FAILURES_MAX)
     await guard.echo()
+    assert APPROVED == await guard.deliver(INSTRUCTION)
+    assert FAILURES_MAX + 1 == len(inner.instructions)
+
+
+async def test_a_request_of_before_the_circuit_opened_ends_without_ending_the_trial() -> None:
+    slow: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+    async def wait(_: Instruction) -> Answer:
+        return await slow
+
+    guard, inner, clock = guarded(wait, *[OutcomeUnknown("time-out")] * FAILURES_MAX, otherwise=HANG)
+    early = asyncio.create_task(guard.deliver(INSTRUCTION))
+    await asyncio.sleep(0)
+    await fail(guard, FAILURES_MAX)
+    await clock.advance(OPEN_FIRST_MS)
+    trial = asyncio.create_task(guard.deliver(INSTRUCTION))
+    await asyncio.sleep(0)
+    slow.set_exception(OutcomeUnknown("time-out"))
+    await asyncio.gather(early, return_exceptions=True)
+    assert OPEN_FIRST_MS == guard.breaker.opened_ms
+    await clock.advance(OPEN_MAX_MS)
+    await fail(guard, 3, NotSent)
+    assert FAILURES_MAX + 2 == len(inner.instructions)
+    trial.cancel()
+    await asyncio.gather(trial, return_exceptions=True)
+
+
+@pytest.mark.parametrize("rate", [7, 600, 1_500])
+async def test_a_high_rate_is_kept_as_exactly_as_a_low_one(rate: int) -> None:
+    guard, inner, clock = guarded(per_second_max=rate, in_flight_max=4 * rate)
+    tasks = [asyncio.create_task(guard.deliver(INSTRUCTION)) for _ in range(3 * rate)]
+    await asyncio.sleep(0)
+    await clock.advance(999)
+    await asyncio.sleep(0)
+    assert 0.99 * rate <= len(inner.instructions) <= rate
+    await clock.advance(1_000)
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_nothing_is_sent_when_the_turn_comes_after_the_payments_time() -> None:
+    guard, inner, clock = guarded(per_second_max=1)
+    expiring = structs.replace(INSTRUCTION, expires_at=Millis(START + 1_000))
+    assert APPROVED == await guard.deliver(expiring)
+    late = asyncio.create_task(guard.deliver(expiring))
+    await asyncio.sleep(0)
+    await clock.advance(1_000)
+    with pytest.raises(NotSent):
+        await late
+    assert 1 == len(inner.instructions)
+
+
+async def test_a_clock_that_is_set_back_makes_no_request_wait_for_its_old_turn() -> None:
+    guard, inner, clock = guarded(per_second_max=1)
+    assert APPROVED == await guard.deliver(INSTRUCTION)
+    clock._now = Millis(START - 3_600_000)
+    assert APPROVED == await guard.deliver(INSTRUCTION)
+    assert 2 == len(inner.instructions)
+
+
+async def test_a_clock_that_is_set_back_does_not_keep_the_circuit_open() -> None:
+    guard, inner, clock = guarded(*[OutcomeUnknown("time-out")] * FAILURES_MAX)
+    await fail(guard, FAILURES_MAX)
+    clock._now = Millis(START - 3_600_000)
     assert APPROVED == await guard.deliver(INSTRUCTION)
     assert FAILURES_MAX + 1 == len(inner.instructions)

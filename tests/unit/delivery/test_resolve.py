@@ -9,9 +9,28 @@ from tallystick import doubts, limits
 from tallystick.assembly.facts import PaymentState
 from tallystick.assembly.model import Payment
 from tallystick.delivery.deliver import request_key
-from tallystick.delivery.model import Answer, Finding, Intent, IntentKind, IntentState, Known, Recovery, Verdict
-from tallystick.delivery.resolve import INQUIRIES_MAX, PENDING_MAX, notified, settle_by_hand
-from tallystick.errors import AlreadyFinal, NotFound, NotSent, OutcomeUnknown, ReversalRefused
+from tallystick.delivery.model import (
+    Answer,
+    Finding,
+    Intent,
+    IntentKind,
+    IntentState,
+    Known,
+    MessageIds,
+    Original,
+    Recovery,
+    Verdict,
+)
+from tallystick.delivery.resolve import (
+    BACKOFF_MAX_S,
+    INQUIRIES_MAX,
+    LEASE_MS,
+    PENDING_MAX,
+    case_of,
+    notified,
+    settle_by_hand,
+)
+from tallystick.errors import AlreadyFinal, Conflict, KeyUnknown, NotFound, NotSent, OutcomeUnknown, ReversalRefused
 from tallystick.path import carry
 from tallystick.runtime import Millis
 from tallystick.testing.connector import HANG, ScriptedConnector, Step
@@ -296,3 +315,134 @@ async def test_no_outcome_is_settled_by_hand_while_it_is_not_in_doubt() -> None:
         await case.world.store.transact(
             lambda books: settle_by_hand(books, case.payment_id, Known.APPROVED, "hasty", Millis(1))
         )
+
+
+class SlowConnector(ScriptedConnector):
+    """Answer the first inquiry only when the test says so."""
+
+    def __init__(self, *script: Step, **how: object) -> None:
+        super().__init__(*script, **how)  # type: ignore[arg-type]  # the keywords of ScriptedConnector
+        self.first: asyncio.Future[Finding] = asyncio.get_running_loop().create_future()
+
+    async def inquire(self, original: Original, ids: MessageIds) -> Finding:
+        if self.inquiries:
+            return await super().inquire(original, ids)
+        self.inquiries.append(original)
+        return await self.first
+
+
+async def overtaken() -> tuple[Case, SlowConnector, asyncio.Task[None]]:
+    """Leave an inquiry without an answer until another one was asked and went on to a reversal that is under way."""
+    case = await joined()
+    slow = SlowConnector(DOUBT, recovery=frozenset({INQUIRY, REVERSAL}), findings=[NOT_FOUND], reversals=[HANG_UP])
+    case.world.connectors.by_institution["10000001"] = case.connector = slow
+    first = asyncio.create_task(carry(case.world.platform, case.payment_id))
+    while not slow.inquiries:  # noqa: ASYNC110  # a scripted connector has no event to wait for
+        await asyncio.sleep(0)
+    await case.pass_time(LEASE_MS)
+    assert (2, 1) == (len(slow.inquiries), len(slow.reversed))
+    return case, slow, first
+
+
+@pytest.mark.parametrize("finding", [APPROVED, DECLINED, PENDING, NOT_FOUND], ids=lambda finding: finding.known)
+async def test_an_inquiry_answered_after_a_reversal_was_recorded_changes_nothing(finding: Finding) -> None:
+    case, slow, first = await overtaken()
+    slow.first.set_result(finding)
+    await first
+    assert PaymentState.INQUIRY is await case.state()
+    await case.pass_time(400_000)
+    assert PaymentState.REVERSED is await case.state()
+    assert 2 == len(slow.reversed)
+
+
+async def test_an_inquiry_that_gives_up_after_a_reversal_was_recorded_does_not_end_the_reversal() -> None:
+    case, slow, first = await overtaken()
+    slow.first.set_exception(KeyUnknown("gone"))
+    await first
+    assert PaymentState.INQUIRY is await case.state()
+    await case.pass_time(400_000)
+    assert PaymentState.REVERSED is await case.state()
+
+
+async def test_what_another_caller_has_sent_since_it_was_listed_is_not_sent_again() -> None:
+    case = await doubted(recovery=[REVERSAL], reversals=[HANG_UP] * 9)
+    await case.world.clock.advance(2_000)
+    store, now = case.world.store, case.world.clock.now()
+    (listed,) = await store.read(lambda books: books.due_intents(now, 9))
+    assert await store.read(lambda books: case_of(books, listed)) is not None
+    await doubts.pursue_due(case.world.platform)
+    assert await store.read(lambda books: case_of(books, listed)) is None
+
+
+async def test_an_approval_by_hand_waits_for_the_end_of_a_reversal() -> None:
+    case = await doubted(recovery=[REVERSAL], reversals=[HANG_UP, ReversalRefused("settled already")])
+    store, at = case.world.store, case.world.clock.now()
+
+    async def settle(known: Known) -> None:
+        await store.transact(lambda books: settle_by_hand(books, case.payment_id, known, "asked the bank", at))
+
+    with pytest.raises(Conflict):
+        await settle(Known.APPROVED)
+    assert PaymentState.INQUIRY is await case.state()
+    await case.pass_time(2_000)
+    assert PaymentState.MANUAL is await case.state()
+    await settle(Known.APPROVED)
+    assert PaymentState.APPROVED is await case.state()
+
+
+async def test_doubts_about_a_back_end_whose_connector_is_gone_wait_their_time_and_go_to_a_person() -> None:
+    case = await doubted(recovery=[INQUIRY, REVERSAL], findings=[PENDING])
+    other = await doubted(recovery=[INQUIRY], findings=[HANG_UP])
+    case.world.connectors.by_institution.clear()
+    await case.pass_time(400_000, rounds=9)
+    tries = (await case.intents())[1].tries
+    assert (PaymentState.INQUIRY, True) == (await case.state(), 1 < tries <= 10)
+    await case.pass_time(2 * round(BACKOFF_MAX_S) * 1_000, rounds=limits.RECOVERY_LIFE_MS // 600_000)
+    assert (PaymentState.MANUAL, "not_told_in_time") == ((p := await case.payment()).state, p.reason)
+    assert PaymentState.INQUIRY is await other.state()
+
+
+async def test_a_doubt_after_a_crash_is_settled_when_its_connector_comes_back() -> None:
+    case = await joined(HANG, recovery=[REVERSAL])
+    task = asyncio.create_task(carry(case.world.platform, case.payment_id))
+    while not case.connector.instructions:  # noqa: ASYNC110  # as above
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await doubts.recover(case.world.platform)
+    case.world.connectors.by_institution.clear()
+    await case.pass_time(400_000, rounds=3)
+    assert PaymentState.INQUIRY is await case.state()
+    case.world.connectors.by_institution["10000001"] = case.connector
+    await case.pass_time(400_000)
+    assert PaymentState.REVERSED is await case.state()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "ends"),
+    [
+        ([INQUIRY], [REVERSAL], PaymentState.REVERSED),
+        ([INQUIRY], [], PaymentState.MANUAL),
+        ([REVERSAL], [INQUIRY], PaymentState.MANUAL),
+    ],
+)
+async def test_a_connector_set_up_anew_is_asked_only_for_what_it_can_do(
+    before: list[Recovery], after: list[Recovery], ends: PaymentState
+) -> None:
+    case = await doubted(recovery=before, findings=[HANG_UP], reversals=[HANG_UP])
+    inquiries = len(case.connector.inquiries)
+    case.connector.recovery = frozenset(after)
+    await case.pass_time(2_000, rounds=2)
+    assert (ends, inquiries) == (await case.state(), len(case.connector.inquiries))
+
+
+async def test_a_doubt_is_recorded_also_when_no_trace_number_is_left_for_its_inquiry(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tallystick.testing.memory_intents.STAN_MAX", 1)
+    case = await doubted(recovery=[REVERSAL])
+    assert PaymentState.UNKNOWN is await case.state()
+    await case.pass_time(400_000)
+    assert PaymentState.UNKNOWN is await case.state()
+    await case.pass_time(3_600_000)
+    assert PaymentState.REVERSED is await case.state()

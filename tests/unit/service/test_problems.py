@@ -25,6 +25,7 @@ STATUS = {
     "AlgorithmRefused": 401,
     "DigestMismatch": 401,
     "Stale": 401,
+    "TokenRefused": 401,
     "Forbidden": 403,
     "CertificateRevoked": 403,
     "CertificateWrongPurpose": 403,

@@ -53,6 +53,8 @@ class HttpExchange:
         Raises NotSent for what `NOTHING_LEFT` lists and for a closed exchange; everything else is OutcomeUnknown. The
         limits in `_client` end every phase before the first byte earlier than the whole, so that a timeout of the
         whole never hides a request that was not sent.
+
+        Both are raised outside of the handler: the library's error holds the request, with login and body.
         """
         if self._client.is_closed:
             raise NotSent("the connector is closed")
@@ -66,12 +68,11 @@ class HttpExchange:
                     return response, await _read(response)
                 finally:
                     await response.aclose()
-        except NOTHING_LEFT as failure:
-            raise NotSent(f"no connection to the back end: {type(failure).__name__}") from failure
         except DeliveryError:
             raise
-        except Exception as failure:  # anyio lets some TLS errors through as they are: none proves anything
-            raise OutcomeUnknown(f"no answer of the back end: {type(failure).__name__}") from failure
+        except Exception as failure:  # noqa: BLE001 - anyio lets some TLS errors through as they are: none proves anything
+            failed: DeliveryError = _ended(failure)
+        raise failed
 
     @staticmethod
     async def distrust(response: httpx2.Response) -> None:
@@ -87,6 +88,13 @@ class HttpExchange:
 
     def _url(self, path: str) -> httpx2.URL:
         return httpx2.URL(self._base_url + path)
+
+
+def _ended(failure: Exception) -> DeliveryError:
+    name = type(failure).__name__
+    if isinstance(failure, NOTHING_LEFT):
+        return NotSent(f"no connection to the back end: {name}")
+    return OutcomeUnknown(f"no answer of the back end: {name}")
 
 
 async def _read(response: httpx2.Response) -> bytes:

@@ -14,6 +14,7 @@ from tallystick.iso8583.message import Codec
 from tallystick.iso8583.network_header import Header, unwrap, wrap
 
 IN_FLIGHT_MAX: Final = limits.PATHS_IN_FLIGHT_MAX  # requests that wait for an answer on one connection
+UNREAD_MAX: Final = 64 * 1024  # bytes of ours that the switch leaves unread when it asks for more answers
 MAC_ELEMENTS: Final = frozenset({"64", "128"})
 
 Serve = Callable[["Link", dict[str, str], Codec], None]
@@ -79,7 +80,8 @@ class Link(asyncio.Protocol):
         try:
             transport.write(framed)
             async with asyncio.timeout(self._settings.timeout_s):
-                return await waiting.answer
+                await waiting.answer
+                return waiting.fields
         except TimeoutError:
             raise OutcomeUnknown("the back end did not answer in time") from None
         finally:
@@ -88,9 +90,16 @@ class Link(asyncio.Protocol):
             self._close_when_idle()
 
     def write(self, signed: bytes) -> None:
-        """Write an encoded answer to a request of the switch, unless the connection is gone."""
-        if self._transport is not None and self.open:
-            self._transport.write(self._framed(signed))
+        """Write an encoded answer to a request of the switch, unless the connection is gone.
+
+        A switch that asks and asks and reads no answer loses the connection: what waits for it would have no bound.
+        """
+        if self._transport is None or not self.open:
+            return
+        if self._transport.get_write_buffer_size() > UNREAD_MAX:
+            self.abort()
+            return
+        self._transport.write(self._framed(signed))
 
     def retire(self) -> None:
         """Take no new request; close the connection when those in flight have ended."""
@@ -133,6 +142,7 @@ class Link(asyncio.Protocol):
         1. A message that the switch bounced is never believed, nor is anything of it checked.
         2. Without a MAC only the answer to a request that asked for one counts.
         3. Anything else is authenticated first.
+        4. A request is answered unless it is our own, sent back.
         """
         # 1.
         if header.rejected:
@@ -150,9 +160,10 @@ class Link(asyncio.Protocol):
             self._keys.trouble()
             self._matcher.doubt(self._keys.decode(message), "the MAC of the answer does not match")
             return
+        # 4.
         if int(fields["t"][2]) % 2:
             self._matcher.answer(fields)
-        else:
+        elif not self._matcher.reflected(fields):
             self._serve(self, fields, codec)
 
     def _take_bare(self, message: bytes) -> bool:

@@ -26,6 +26,7 @@ class Counts:
 
     `late`: the request had ended without an answer. `duplicate`: it had been answered. `unmatched`: nobody asked.
     `unauthenticated`: the MAC does not match. `rejected`: our own message, bounced by the switch in its header.
+    `reflected`: our own request, sent back to us as one of the switch's.
     """
 
     late: int = 0
@@ -33,6 +34,7 @@ class Counts:
     unmatched: int = 0
     unauthenticated: int = 0
     rejected: int = 0
+    reflected: int = 0
 
 
 class _Fate(StrEnum):
@@ -42,14 +44,16 @@ class _Fate(StrEnum):
 
 @dataclass(slots=True)
 class Waiting:
-    """A request that waits for its answer; `bare` when the answer to it has no MAC (`Session.exchange`)."""
+    """A request that waits for its answer; `bare` when the answer to it has no MAC (`Session.exchange`).
 
-    request: Mapping[str, str]
+    The future only wakes who waits: asyncio's debug log shows what a future holds, and `fields` may name the card.
+    """
+
+    request: Mapping[str, str] = field(repr=False)
     owner: object
     bare: bool
-    answer: asyncio.Future[dict[str, str]] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future(), repr=False
-    )
+    fields: dict[str, str] = field(default_factory=dict, repr=False)
+    answer: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future(), repr=False)
 
 
 class Matcher:
@@ -90,7 +94,8 @@ class Matcher:
         """Give an authenticated answer to the request it belongs to, or count it."""
         waiting = self.find(fields)
         if waiting is not None:
-            waiting.answer.set_result(fields)
+            waiting.fields = fields
+            waiting.answer.set_result(None)
             return
         key = fields["t"], fields.get("7", ""), fields.get("11", "")
         fate = self._finished.get(key)
@@ -105,6 +110,19 @@ class Matcher:
             case None:
                 self._counts.unmatched += 1
         _log.warning("%s answer dropped: %s", fate or "unmatched", _line(fields))
+
+    def reflected(self, fields: Mapping[str, str]) -> bool:
+        """Tell whether a request that came is one of ours, still open, and count it when it is.
+
+        Both sides of a link have one MAC key, so our own message, sent back, is authentic. Who answers it makes the
+        very answer that we wait for.
+        """
+        waiting = self._waiting.get(_answer_key({"7": "", "11": "", **fields}))
+        if waiting is None or waiting.request.items() - fields.items():
+            return False
+        self._counts.reflected += 1
+        _log.error("our own request came back to us: %s", _line(fields))
+        return True
 
     def reject(self, fields: Mapping[str, str], reject_code: str) -> None:
         """End in doubt the request that the switch bounced; `fields`, not believed, may be the request itself."""

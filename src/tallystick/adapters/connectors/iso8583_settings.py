@@ -54,8 +54,8 @@ class Iso8583Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     `connections` share the requests. `format`, `header`, `network` and `mac_text` say how messages are written. `zone`
     is the time zone of DE7, DE12 and DE13; UnionPay members write Beijing time. `security_control` is DE53 beside a PIN
     block; when it is not given, format 0 has 2600000000000000 and format 4 none. `reversal` is the type of a first
-    reversal. `inquiry` is set when the back end answers the query of docs/reference/iso8583-connector.md. `timeout_s`
-    bounds the wait for an answer.
+    reversal. `inquiry` is set when the back end answers the query of docs/reference/iso8583-connector.md; not with the
+    `member` MAC text: the answer stands in DE44, which that does not cover. `timeout_s` bounds the wait for an answer.
 
     Raises Misconfigured for values that cannot be used together.
     """
@@ -93,6 +93,8 @@ class Iso8583Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             _check_static(self)
         else:
             _check_exchange(self)
+        if self.inquiry and self.mac_text is MacText.MEMBER:
+            raise Misconfigured("inquiry needs a MAC over the whole message: the member text does not cover DE44")
         try:
             ZoneInfo(self.zone)
         except (ZoneInfoNotFoundError, ValueError, OSError) as unknown:  # OSError: the name of a folder
@@ -107,7 +109,7 @@ def decode_settings(data: bytes) -> Iso8583Settings:
         return msgspec.json.decode(data, type=Iso8583Settings, dec_hook=decode_secret)
     except msgspec.ValidationError as wrong:
         _, _, where = str(wrong).rpartition(" - at ")  # what stands before it may quote the value
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         where = "the JSON itself"
     raise Misconfigured(f"the settings of the ISO 8583 back end are wrong: {where}")
 

@@ -59,9 +59,10 @@ class ConnectorRegistry:
         held, now = self._open.get(back_end.id), self._clock.now()
         if held is not None:
             held.connector.bound_by(back_end)
-        if held is not None and now - held.checked_at < RELOAD_MS:
+        if held is not None and 0 <= now - held.checked_at < RELOAD_MS:
             return held.connector
         sealed = await self._store.read(lambda books: books.connector_settings(back_end.id))
+        held = self._open.get(back_end.id)  # another caller may have built it meanwhile
         if sealed is None:
             raise NotSent("this back end has no connector settings")
         if held is not None and held.sealed == sealed:

@@ -2,9 +2,11 @@
 
 import asyncio
 import email.utils
+import functools
 import ipaddress
 import socket
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -19,8 +21,11 @@ TIMEOUT_S: Final = 15.0  # s for everything: resolving, connecting, sending and 
 HTTPS_PORT: Final = 443
 ADDRESSES_MAX: Final = 4  # addresses of one host that are tried
 CONNECTIONS_MAX: Final = 64  # connections at the same time
+RESOLVERS_MAX: Final = 8  # names resolved at the same time
 ASKED_DIGITS_MAX: Final = 6  # of Retry-After in seconds; a longer one is ignored
 NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address in disguise
+RELAYS_6TO4: Final = ipaddress.IPv4Network("192.88.99.0/24")  # RFC 7526: given up; leads into 6to4
+DOCUMENTATION: Final = ipaddress.IPv6Network("3fff::/20")  # RFC 9637: newer than the tables of Python
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -35,6 +40,9 @@ class WebhookPoster:
     def __init__(self, clock: Clock, *, allow_private: bool = False, ca: Path | None = None) -> None:
         self._clock = clock
         self._allow_private = allow_private
+        # Threads of its own: a slow name server of one receiver holds them for long, and every connector needs threads
+        # of the event loop to resolve its back end's name.
+        self._resolvers = ThreadPoolExecutor(RESOLVERS_MAX, thread_name_prefix="webhook-names")
         self._client = httpx2.AsyncClient(
             verify=_trust(ca),
             timeout=TIMEOUT_S,
@@ -53,10 +61,8 @@ class WebhookPoster:
            change their mind in between (DNS rebinding). The certificate is that of the name.
         4. All of it ends after `TIMEOUT_S`, however slowly the receiver speaks.
         """
-        target = httpx2.URL(url)
         # 1.
-        if target.scheme != "https":
-            raise Unavailable("the receiver's address is not https")
+        target = _target(url)
         # 4.
         try:
             async with asyncio.timeout(TIMEOUT_S):
@@ -70,12 +76,14 @@ class WebhookPoster:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._client.aclose()
+        self._resolvers.shutdown(wait=False, cancel_futures=True)
 
     async def _resolve(self, target: httpx2.URL) -> list[Address]:
         """Return the host's addresses; raises Unavailable when it has none, or one that is not public."""
-        loop, port = asyncio.get_running_loop(), target.port or HTTPS_PORT
+        host, port = target.raw_host.decode(), target.port or HTTPS_PORT
+        ask = functools.partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
         try:
-            found = await loop.getaddrinfo(target.raw_host.decode(), port, type=socket.SOCK_STREAM)
+            found = await asyncio.get_running_loop().run_in_executor(self._resolvers, ask)
             addresses = [ipaddress.ip_address(sockaddr[0]) for *_, sockaddr in found]
         except (OSError, UnicodeError, ValueError):
             raise Unavailable("the receiver's host has no address") from None
@@ -95,7 +103,7 @@ class WebhookPoster:
                 return await self._post_to(target, address, headers, body)
             except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
                 failed = type(error).__name__
-            except httpx2.HTTPError as error:
+            except Exception as error:  # noqa: BLE001 - some TLS errors come as they are: a failed try is a failed try
                 raise Unavailable(f"the receiver did not take the webhook ({type(error).__name__})") from None
         raise Unavailable(f"the receiver could not be reached ({failed})")
 
@@ -125,6 +133,17 @@ class WebhookPoster:
             return None
 
 
+def _target(url: str) -> httpx2.URL:
+    """Read an address once more, by the reader that connects; raises Unavailable."""
+    try:
+        target = httpx2.URL(url)
+    except (httpx2.InvalidURL, ValueError):
+        raise Unavailable("the receiver's address is none") from None
+    if target.scheme != "https":
+        raise Unavailable("the receiver's address is not https")
+    return target
+
+
 def is_public(address: Address) -> bool:
     """Tell whether an address is one that anybody on the Internet may be sent to.
 
@@ -133,8 +152,10 @@ def is_public(address: Address) -> bool:
     """
     if isinstance(address, ipaddress.IPv6Address):
         carries_another = address.ipv4_mapped or address.sixtofour or address.teredo or address in NAT64
-        if carries_another or address.is_site_local:
+        if carries_another or address.is_site_local or address in DOCUMENTATION:
             return False
+    elif address in RELAYS_6TO4:
+        return False
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
 
 

@@ -41,7 +41,7 @@ WAITING = (PaymentState.OPEN, PaymentState.HALF)
 IN_STATE = {
     state: f"""
     SELECT {COLUMNS} FROM payment WHERE state = '{state.value}' {"AND fate IS NULL" if state in WAITING else ""}
-    ORDER BY seq LIMIT ?
+    ORDER BY updated_at, seq LIMIT ?
     """
     for state in PaymentState
 }
@@ -101,7 +101,7 @@ class SqlitePayments(SqliteEvents):
         return [payment_id for (payment_id,) in self._db.execute(EXPIRED, (now, limit))]
 
     async def payments_in(self, state: PaymentState, limit: int) -> list[Payment]:
-        """List payments in one state, oldest first."""
+        """List payments in one state, longest unchanged first."""
         return [from_row(row) for row in self._db.execute(IN_STATE[state], (limit,))]
 
     async def recent_payments(self, limit: int) -> list[Payment]:

@@ -1,6 +1,7 @@
 """What the SQLite store promises beyond the contract: durability, one wait for the disk, other processes, erasure."""
 
 import asyncio
+import re
 import signal
 import subprocess
 import sys
@@ -11,9 +12,10 @@ from typing import Any
 import pytest
 
 from tallystick.adapters.store import sqlite
+from tallystick.adapters.store import sqlite_intents as intents
 from tallystick.adapters.store.sqlite import SqliteBooks, SqliteStore
 from tallystick.adapters.store.sqlite_payments import IN_STATE
-from tallystick.assembly.facts import ElementKind, PaymentState
+from tallystick.assembly.facts import DOUBTFUL_STATES, ElementKind, PaymentState
 from tallystick.assembly.model import Element, Part, Payment
 from tallystick.channels.model import Channel, ChannelKind, ChannelState
 from tallystick.errors import StoreFailed, Unavailable
@@ -333,7 +335,37 @@ async def test_only_the_owner_may_read_the_files(store: SqliteStore, path: Path)
     assert {0o600} == {file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
 
 
-@pytest.mark.parametrize("state", [PaymentState.JOINED, PaymentState.DELIVERING, PaymentState.UNKNOWN])
-async def test_a_restart_finds_moving_payments_by_an_index(store: SqliteStore, state: PaymentState) -> None:
-    plan = str(store._db.execute(f"EXPLAIN QUERY PLAN {IN_STATE[state]}", (9,)).fetchall())
-    assert "payment_moving" in plan
+def plan_of(store: SqliteStore, statement: str, *values: object) -> str:
+    return str(store._db.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall())
+
+
+MOVING = [PaymentState.JOINED, PaymentState.DELIVERING, *DOUBTFUL_STATES]
+
+
+@pytest.mark.parametrize("state", MOVING)
+async def test_a_restart_finds_moving_payments_by_an_index_and_in_its_order(
+    store: SqliteStore, state: PaymentState
+) -> None:
+    plan = plan_of(store, IN_STATE[state], 9)
+    assert ("payment_moving" in plan, "TEMP B-TREE" in plan) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("statement", "values", "indexes"),
+    [
+        (intents.SENDING, ("authorisation", 9), {"intent_sending"}),
+        (intents.DUE, (9, 9), {"intent_due"}),
+        (intents.UNSETTLED, ("10000001",), {"intent_sending", "intent_unknown"}),
+        (intents.ACCOUNTS_KEPT, (), {"intent_sending", "intent_unknown"}),
+        (intents.LIST, ("pay_1",), {"sqlite_autoindex_intent_1"}),
+        (intents.SETTLE, ("done", None, 9, "pay_1", 1, "sending"), {"sqlite_autoindex_intent_1"}),
+        (intents.SCHEDULE, (1, 9, "pay_1", 1, 0), {"sqlite_autoindex_intent_1"}),
+    ],
+    ids=["sending", "due", "unsettled", "accounts kept", "list", "settle", "schedule"],
+)
+async def test_intents_are_found_by_an_index_however_many_are_settled(
+    store: SqliteStore, statement: str, values: tuple[object, ...], indexes: set[str]
+) -> None:
+    plan = plan_of(store, statement, *values)
+    assert indexes == set(re.findall(r"INDEX (\w+)", plan))
+    assert "SCAN intent'" not in plan
