@@ -2,23 +2,27 @@
 
 import json
 import os
+import resource
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import Result
 
+from tallystick.cli.checks.catalogue import CHECKS
+from tallystick.cli.demo import world
+
 Run = Callable[..., Result]
 
 
-def failing(run: Run) -> dict[str, Any]:
+def failing(run: Run, *arguments: str) -> dict[str, Any]:
     """Return the failed checks by name, and see that the exit code tells the same."""
-    result = run("doctor", "--json")
+    result = run("doctor", "--json", *arguments)
     report = json.loads(result.stdout)
-    failed = {finding["check"]: finding for finding in report["findings"] if not finding["ok"]}
+    failed = {finding["check"]: finding for finding in report["findings"] if finding["result"] == "failed"}
     assert (0 if report["ok"] else 1) == result.exit_code
     assert report["ok"] is not bool(failed)
     assert all(finding["remedy"] for finding in failed.values())
@@ -70,8 +74,8 @@ def test_a_certificate_of_another_key_is_found(run: Run, platform: Path) -> None
 
 
 def test_a_certificate_that_ends_soon_is_found(run: Run, platform: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tallystick.cli.checks.DAYS_MIN", 31)
-    assert "platform.pem is valid for 29 days more" == failing(run)["certificates"]["detail"]
+    monkeypatch.setattr("tallystick.cli.checks.certificates.DAYS_MIN", 31)
+    assert "platform.pem is valid for 29 days more" == failing(run)["certificates"]["seen"]
 
 
 def test_a_damaged_store_is_found(run: Run, platform: Path) -> None:
@@ -108,7 +112,69 @@ def test_another_program_on_the_port_is_found_and_a_free_port_is_well(run: Run, 
 
 
 def test_a_program_that_speaks_no_tls_on_the_port_is_found(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tallystick.cli.checks.CONNECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("tallystick.cli.checks.certificates.CONNECT_TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as other:
         run("init", "--port", str(other.getsockname()[1]))
         assert ["listener"] == list(failing(run))
+
+
+# --production
+
+
+@pytest.fixture
+def no_core() -> Iterator[None]:
+    """Switch core dumps off for the length of a test."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
+
+
+@pytest.mark.usefixtures("no_core")
+def test_what_is_unsafe_fails_in_production_only_and_a_platform_made_safe_passes(run: Run, platform: Path) -> None:
+    assert {} == failing(run)
+    assert ["four eyes"] == list(failing(run, "--production"))
+    with (platform / "tallystick.toml").open("a") as file:
+        file.write("\n[routing]\nfour_eyes = true\n")
+    assert {} == failing(run, "--production")
+
+
+@pytest.mark.usefixtures("no_core")
+def test_the_demo_s_settings_never_pass_for_production(run: Run, platform: Path) -> None:
+    (platform / "tallystick.toml").write_text(world.SETTINGS.format(smtp_port=25))
+    assert {} == failing(run)
+    assert ["mail encryption", "webhook addresses", "four eyes"] == list(failing(run, "--production"))
+
+
+def test_a_warning_never_fails_and_what_stops_the_platform_always_does(run: Run, platform: Path) -> None:
+    report = json.loads(run("doctor", "--production", "--json").stdout)
+    results = {finding["check"]: finding["result"] for finding in report["findings"]}
+    assert report["production"]
+    assert "warning" == results["root key"]
+    (platform / "keys" / "vault.key").unlink()
+    assert {"keys"} <= set(failing(run))
+    assert {"keys"} <= set(failing(run, "--production"))
+
+
+def test_each_finding_has_exactly_what_a_program_reads(run: Run, platform: Path) -> None:
+    report = json.loads(run("doctor", "--json").stdout)
+    assert [check.name for check in CHECKS] == [finding["check"] for finding in report["findings"]]
+    assert {("check", "remedy", "result", "seen")} == {tuple(sorted(finding)) for finding in report["findings"]}
+    assert all((finding["result"] == "ok") is (finding["remedy"] is None) for finding in report["findings"])
+
+
+def test_a_check_that_breaks_is_a_finding_and_the_others_are_made(run: Run, platform: Path) -> None:
+    with (platform / "tallystick.toml").open("a") as file:
+        file.write('\n[smtp]\nhost = "a"\nport = 25\nsender = "a@b.example"\nsecurity = "planted"\n')
+    failed = failing(run, "--production")
+    assert failed["settings"]["seen"].startswith("the check broke: ValueError at ")
+    assert "smtp.security is planted: codes travel in the clear" == failed["mail encryption"]["seen"]
+    assert "listener" not in failed
+
+
+def test_people_see_what_failed_first_and_never_what_is_well(run: Run, platform: Path) -> None:
+    lines = run("doctor", "--production").stdout.splitlines()
+    results = [line.split()[0] for line in lines[1:-1]]
+    assert {"failed", "warning"} == set(results)
+    assert sorted(results) == results
+    assert f"{len(CHECKS) - len(results)} of {len(CHECKS)} checks" in lines[-1]

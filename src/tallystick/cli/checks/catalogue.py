@@ -1,0 +1,29 @@
+"""Every check in the order in which it is made and told."""
+
+from typing import Final
+
+from tallystick.cli.checks import (
+    certificates,
+    clock,
+    files,
+    institutions,
+    keys,
+    machine,
+    records,
+    settings,
+    store,
+)
+
+CHECKS: Final = (
+    settings.READABLE,
+    *files.CHECKS,
+    *keys.CHECKS,
+    *certificates.CHECKS,
+    *store.CHECKS,
+    *clock.CHECKS,
+    *settings.CHECKS,
+    *institutions.CHECKS,
+    *records.CHECKS,
+    *machine.CHECKS,
+    certificates.LISTENER,
+)
