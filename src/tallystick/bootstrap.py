@@ -6,7 +6,8 @@ A data directory holds all: `tallystick.toml`, `store.db`, `keys/`, `epochs/`, `
 import asyncio
 import contextlib
 import gc
-from collections.abc import AsyncIterator, Mapping
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ import msgspec
 
 from tallystick import limits
 from tallystick.adapters.ca_files import FileCa, RevocationList
+from tallystick.adapters.ca_status import CaStatus
 from tallystick.adapters.connectors.kinds import ConnectorTools, load_kinds
 from tallystick.adapters.connectors.registry import ConnectorRegistry
 from tallystick.adapters.keys.epochs import FileEpochKeys
@@ -41,12 +43,15 @@ from tallystick.routing.model import BackEnd
 from tallystick.runtime import Clock, Millis, Randomness, SystemClock, SystemRandomness
 from tallystick.security.ports import Purpose
 from tallystick.service.background import Carriers
+from tallystick.service.enrolment import EnrolmentDesk
 from tallystick.service.events import Streams
 from tallystick.service.gateway import Gateway
 from tallystick.service.notifications import Notifications
 from tallystick.service.outcomes import Outcomes
 from tallystick.service.pull import PullDesk
+from tallystick.service.renewal import Renewals
 from tallystick.service.server import Listener
+from tallystick.service.status import StatusDesk
 from tallystick.sweep import Sweep
 from tallystick.vault.model import Medium
 from tallystick.vault.ports import Carrier
@@ -158,7 +163,7 @@ async def office(root: Path, settings: Settings) -> AsyncIterator[Office]:
             settings=settings,
             store=store,
             keyring=FileKeyring.load(layout.keys),
-            ca=FileCa(layout.ca),
+            ca=FileCa(layout.ca, status_url=settings.ca.url),
             stretcher=stretcher,
             clock=SystemClock(),
             randomness=SystemRandomness(),
@@ -223,6 +228,7 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
                 **streams.handlers(),
                 **PullDesk(platform, queue).handlers(),
                 **Outcomes(platform, streams.wake).handlers(),
+                **Renewals(platform, desk.ca).handlers(),
             },
             guests=Notifications(platform, registry, streams.wake).handlers(),
         )
@@ -230,10 +236,30 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
         address = settings.gateway
         listener = Listener(gateway.app(), host=address.host, port=address.port, context=context)
         await stack.enter_async_context(listener)
+        for further in _further_listeners(desk):
+            await stack.enter_async_context(further)
         stack.callback(streams.close)
         stack.callback(queue.close)
         _settle_memory()
         yield Running(platform=platform, port=listener.port)
+
+
+def _further_listeners(desk: Office) -> Iterator[Listener]:
+    """Make the listeners that need no client certificate, where the settings name them."""
+    if (place := desk.settings.enrolment) is not None:
+        desk_for_parties = EnrolmentDesk(
+            store=desk.store,
+            keyring=desk.keyring,
+            clock=desk.clock,
+            randomness=desk.randomness,
+            issuer=desk.ca if desk.settings.ca.approval == "token" else None,
+        )
+        context = tls.server_context(desk.layout.certificate, desk.layout.private_key, None)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        yield Listener(desk_for_parties.app(), host=place.host, port=place.port, context=context)
+    if (place := desk.settings.status) is not None:
+        status = StatusDesk(CaStatus(desk.ca), desk.clock, desk.randomness)
+        yield Listener(status.app(), host=place.host, port=place.port, context=None)
 
 
 def renew_certificate(desk: Office) -> None:
@@ -357,7 +383,12 @@ async def _sweeping(platform: Platform, desk: Office) -> AsyncIterator[None]:
             await desk.store.checkpoint()
             last_checkpoint = now
 
-    task = asyncio.create_task(Sweep(platform, carriers, more=(keep_revocation_list, empty_log)).run())
+    async def purge_enrolments() -> None:
+        await desk.store.transact(lambda books: books.purge_enrolments(desk.clock.now()))
+
+    task = asyncio.create_task(
+        Sweep(platform, carriers, more=(keep_revocation_list, empty_log, purge_enrolments)).run()
+    )
     try:
         yield
     finally:

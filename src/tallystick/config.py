@@ -7,7 +7,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -61,6 +61,24 @@ class RoutingSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     four_eyes: bool = False
 
 
+class CaSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How certificates are given out.
+
+    `approval`: "operator" lets every request wait for `tallystick ca approve`; "token" takes a valid invitation as
+    enough. `url` is where peers reach the `status` listener, `http://host:port`; certificates name it.
+    """
+
+    approval: Literal["operator", "token"] = "operator"
+    url: str | None = None
+
+
+class ListenerSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a further listener is: `enrolment` for invited parties, `status` for OCSP and the revocation list."""
+
+    host: str = "127.0.0.1"
+    port: int
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings of one platform; `policies` adds split policies to those built in."""
 
@@ -69,6 +87,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sms: SmsSection | None = None
     webhooks: WebhookSection = WebhookSection()
     routing: RoutingSection = RoutingSection()
+    ca: CaSection = CaSection()
+    enrolment: ListenerSection | None = None
+    status: ListenerSection | None = None
     policies: tuple[dict[str, Any], ...] = ()
 
 

@@ -11,7 +11,7 @@
     │   ├── WrongMediaType           415
     │   ├── NotAuthentic             401  who sent this is not proven
     │   │   ├── CertificateMissing · SignatureMissing · SignatureInvalid · AlgorithmRefused
-    │   │   └── DigestMismatch · Stale
+    │   │   └── DigestMismatch · Stale · TokenRefused
     │   ├── Forbidden                403  proven, but not allowed
     │   │   ├── CertificateRevoked · CertificateWrongPurpose · ChannelUnknown · ChannelSuspended
     │   │   └── FieldNotAllowed
@@ -156,6 +156,13 @@ class Stale(NotAuthentic):
 
     code = "message_stale"
     remedy = "Set the sender's clock by NTP, then seal and sign the message anew."
+
+
+class TokenRefused(NotAuthentic):
+    """The enrolment token is wrong, used, withdrawn or over: which of these is not told."""
+
+    code = "token_refused"
+    remedy = "Ask the operator for a new invitation: tallystick ca invite."
 
 
 class Forbidden(Refused):

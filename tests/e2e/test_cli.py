@@ -124,7 +124,7 @@ def test_a_part_sent_by_each_channel_joins_and_is_seen_by_sender_and_operator(
     assert ("refused", "no_route") == (payment["state"], payment["reason"])
     assert payment == shell.ask("payment", "show", payment["payment"])["payment"]
     assert "refused" == shell.ask("part", "show", first["part"], "--profile", "profiles/shop")["status"]
-    assert shell.ask("doctor")["findings"][-1]["detail"].startswith("this platform serves")
+    assert shell.ask("doctor")["findings"][-1]["seen"].startswith("this platform serves")
 
 
 def test_a_payment_is_created_and_a_field_that_is_not_the_channels_is_refused_by_the_platform(

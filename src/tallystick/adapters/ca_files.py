@@ -50,14 +50,14 @@ class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class FileCa:
     """Issue and revoke with the keys of a directory; several processes may do so at the same time (a file lock)."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, status_url: str | None = None) -> None:
         """Load an authority; Misconfigured when a file is missing, unfit, or a private key is open to others."""
         self._directory = directory
         for key in ("issuing.key", "root.key"):
             if key == "issuing.key" or (directory / key).exists():
                 check_private(directory / key)
         try:
-            self._authority = Authority(self._read("issuing.pem"), self._read("issuing.key"))
+            self._authority = Authority(self._read("issuing.pem"), self._read("issuing.key"), status_url=status_url)
         except Malformed as broken:
             raise Misconfigured("the issuing authority's certificate cannot be read") from broken
 
@@ -134,6 +134,14 @@ class FileCa:
     def issued(self) -> tuple[Issued, ...]:
         """List every certificate issued, oldest first."""
         return self._index().certificates
+
+    def valid(self, uri: str, now: Millis) -> int:
+        """Count the certificates of an identity that are neither revoked nor over."""
+        return sum(each.uri == uri and each.revoked is None and now < each.not_after for each in self.issued())
+
+    def certify_responder(self, key_pem: bytes, *, now: Millis, life: int) -> bytes:
+        """Certify a key that answers for this authority by OCSP; returns the certificate as PEM."""
+        return self._authority.issue_responder(key_pem, now=now, life=life)
 
     def _publish(self, index: Index, now: Millis) -> None:
         """Save the index first: a list that could not be written is written by the next renewal."""

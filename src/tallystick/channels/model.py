@@ -1,4 +1,4 @@
-"""Channels: the registered ways a part may reach the platform (patent claim 1)."""
+"""Channels: the registered ways a part may reach the platform (claim 1), and how a party gets its certificate (33)."""
 
 from enum import StrEnum
 
@@ -40,3 +40,33 @@ class Channel(Struct, frozen=True, kw_only=True):
     algorithm: str
     sealed_key: bytes
     created_at: Millis
+
+
+class EnrolmentState(StrEnum):
+    """Where an invitation stands."""
+
+    INVITED = "invited"
+    PENDING = "pending"
+    ISSUED = "issued"
+    REJECTED = "rejected"
+
+
+class Enrolment(Struct, frozen=True, kw_only=True):
+    """One invitation and the one request that was made with it (patent claim 33).
+
+    `uri` and `hosts` are what the operator invited, never what a request says. `digest` is the keyed digest of the
+    token, `wrong` counts wrong ones. `csr` and `key` (SHA-256 of its public key) come with the request, `chain` with
+    the approval.
+    """
+
+    id: str
+    uri: str
+    hosts: tuple[str, ...] = ()
+    digest: bytes
+    state: EnrolmentState = EnrolmentState.INVITED
+    wrong: int = 0
+    created_at: Millis
+    expires_at: Millis
+    csr: bytes | None = None
+    key: str | None = None
+    chain: bytes | None = None

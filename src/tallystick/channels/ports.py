@@ -1,8 +1,11 @@
-"""What this stage needs of a store."""
+"""What this stage needs of a store and of a certification authority."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
-from tallystick.channels.model import Channel
+from tallystick.channels.model import Channel, Enrolment, EnrolmentState
+from tallystick.crypto.ca import Profile
+from tallystick.runtime import Millis
 
 
 class ChannelBook(Protocol):
@@ -22,4 +25,42 @@ class ChannelBook(Protocol):
 
     async def replace_channel(self, channel: Channel) -> None:
         """Store a changed channel; raises NotFound when it was never registered."""
+        ...
+
+
+class EnrolmentBook(Protocol):
+    """Invitations and the requests made with them."""
+
+    async def add_enrolment(self, enrolment: Enrolment) -> None:
+        """Add an invitation; raises AlreadyExists when the id is taken."""
+        ...
+
+    async def enrolment(self, enrolment_id: str) -> Enrolment | None:
+        """Find one."""
+        ...
+
+    async def enrolments(self) -> list[Enrolment]:
+        """List all, oldest first."""
+        ...
+
+    async def replace_enrolment(self, enrolment: Enrolment, *, expected: EnrolmentState) -> bool:
+        """Store a changed one by compare-and-set on its state; True if it was `expected`."""
+        ...
+
+    async def purge_enrolments(self, now: Millis) -> int:
+        """Delete those whose time is over; returns how many went."""
+        ...
+
+
+class Issuer(Protocol):
+    """A certification authority."""
+
+    def issue(
+        self, csr_pem: bytes, profile: Profile, *, uri: str, dns: Sequence[str] = (), now: Millis, life: int
+    ) -> bytes:
+        """Issue a certificate and return its chain as PEM; raises Malformed, SignatureInvalid, FieldInvalid."""
+        ...
+
+    def valid(self, uri: str, now: Millis) -> int:
+        """Count the certificates of an identity that are neither revoked nor over."""
         ...

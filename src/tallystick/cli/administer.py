@@ -29,8 +29,6 @@ from tallystick.vault import keep, numbers, users
 from tallystick.vault.model import Contact, Credential
 from tallystick.vault.numbers import Renewal
 
-CHANNEL_CERTIFICATE_MS: Final = 30 * ca.DAY_MS  # ms
-BACK_END_CERTIFICATE_MS: Final = 365 * ca.DAY_MS  # ms
 NUMBERS_BATCH: Final = 200  # users listed at a time
 
 
@@ -94,14 +92,14 @@ async def find_channel(desk: Office, channel_id: str) -> Channel:
 
 def issue_channel_certificate(desk: Office, channel_id: str, csr_pem: bytes) -> bytes:
     """Issue a channel's certificate chain from its CSR; the identity is the channel's id, whatever the CSR says."""
-    uri, life = f"{CHANNEL_URI}{channel_id}", CHANNEL_CERTIFICATE_MS
-    return desk.ca.issue(csr_pem, ca.CHANNEL, uri=uri, now=desk.clock.now(), life=life)
+    uri = f"{CHANNEL_URI}{channel_id}"
+    return desk.ca.issue(csr_pem, ca.CHANNEL, uri=uri, now=desk.clock.now(), life=ca.CHANNEL.life)
 
 
 def issue_back_end_certificate(desk: Office, institution: str, csr_pem: bytes, dns: tuple[str, ...]) -> bytes:
     """Issue a back end's certificate chain from its CSR."""
-    uri, life = f"{INSTITUTION_URI}{institution}", BACK_END_CERTIFICATE_MS
-    return desk.ca.issue(csr_pem, ca.BACK_END, uri=uri, dns=dns, now=desk.clock.now(), life=life)
+    uri = f"{INSTITUTION_URI}{institution}"
+    return desk.ca.issue(csr_pem, ca.BACK_END, uri=uri, dns=dns, now=desk.clock.now(), life=ca.BACK_END.life)
 
 
 async def add_institution(

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from tallystick.adapters.ca_files import Issued
 from tallystick.bootstrap import Office
-from tallystick.cli import administer
+from tallystick.cli import administer, enrolments
 from tallystick.cli.app import App, Group, pass_app
 from tallystick.cli.inputs import file_path, new_path, refuse_existing, write_new
 from tallystick.crypto import x509
@@ -38,7 +38,7 @@ class Revoked(Struct, frozen=True):
 
 @click.group(cls=Group, examples="tallystick ca list")
 def ca() -> None:
-    """Issue, list and revoke certificates."""
+    """Invite parties; issue, list and revoke certificates."""
 
 
 @ca.command(
@@ -130,6 +130,10 @@ def trust(app: App) -> None:
         app.show(Trust(file=path))
     else:
         click.echo(path)
+
+
+for command in (enrolments.invite, enrolments.requests, enrolments.approve, enrolments.reject):
+    ca.add_command(command)
 
 
 def _hand_out(app: App, chain: bytes, out: Path) -> None:

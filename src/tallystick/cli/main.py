@@ -10,6 +10,7 @@ from tallystick.cli.channel import channel
 from tallystick.cli.delivery import delivery
 from tallystick.cli.demo.command import demo
 from tallystick.cli.doctor import doctor
+from tallystick.cli.enrol import enrol
 from tallystick.cli.events import events
 from tallystick.cli.init import init
 from tallystick.cli.institution import institution
@@ -61,6 +62,7 @@ for command in (
     delivery,
     demo,
     doctor,
+    enrol,
     events,
     init,
     institution,

@@ -4,6 +4,7 @@ Pure functions over bytes and a given time; `adapters/ca_files.py` keeps the fil
 pass both OpenSSL's strict checks and `cryptography.x509.verification`.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -13,7 +14,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
 from tallystick.crypto.x509 import (
     alternative_names,
@@ -35,6 +36,7 @@ CRL_LIFE_MS: Final = 7 * DAY_MS  # ms until a revocation list that nobody renewe
 BACKDATE_MS: Final = 5 * 60_000  # ms a certificate or list starts early, for a peer whose clock is late
 RSA_BITS_MIN: Final = 2048  # bits, NIST SP 800-131A
 CSR_MAX: Final = 16 * 1024  # bytes
+RESPONDER_NAME: Final = "Tallystick OCSP responder"
 CURVES: Final = ("secp256r1", "secp384r1")
 UNREADABLE: Final = (  # what the library raises for damaged bytes: it has no common base
     ValueError,
@@ -48,18 +50,19 @@ UNREADABLE: Final = (  # what the library raises for damaged bytes: it has no co
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A kind of leaf: which identity it may carry, what it may do, how long it may live (`life_max`, ms)."""
+    """A kind of leaf: which identity it may carry, what it may do, how long it lives and may live (ms)."""
 
     name: str
     identity: Literal["channel", "platform", "institution"]
     client: bool
     server: bool
+    life: int
     life_max: int
 
 
-CHANNEL: Final = Profile("channel", "channel", client=True, server=False, life_max=90 * DAY_MS)
-PLATFORM: Final = Profile("platform", "platform", client=True, server=True, life_max=90 * DAY_MS)
-BACK_END: Final = Profile("back_end", "institution", client=True, server=True, life_max=397 * DAY_MS)
+CHANNEL: Final = Profile("channel", "channel", client=True, server=False, life=30 * DAY_MS, life_max=90 * DAY_MS)
+PLATFORM: Final = Profile("platform", "platform", client=True, server=True, life=30 * DAY_MS, life_max=90 * DAY_MS)
+BACK_END: Final = Profile("back_end", "institution", client=True, server=True, life=365 * DAY_MS, life_max=397 * DAY_MS)
 PROFILES: Final = {profile.name: profile for profile in (CHANNEL, PLATFORM, BACK_END)}
 
 
@@ -75,12 +78,14 @@ class Revocations:
 class Authority:
     """A certificate that may sign others, with its private key.
 
-    Raises Misconfigured when the key does not belong to the certificate or the certificate may not sign.
+    `status_url` is where anybody asks for revocation: leaves name `<status_url>/ocsp` and `<status_url>/crl`. Raises
+    Misconfigured when the key does not belong to the certificate or the certificate may not sign.
     """
 
-    __slots__ = ("_key", "certificate")
+    __slots__ = ("_key", "_status_url", "certificate")
 
-    def __init__(self, certificate_pem: bytes, key_pem: bytes) -> None:
+    def __init__(self, certificate_pem: bytes, key_pem: bytes, *, status_url: str | None = None) -> None:
+        self._status_url = status_url
         self.certificate = load_certificate(certificate_pem)
         self._key = load_signing_key(key_pem)
         if self._key.public_key() != self.certificate.public_key():
@@ -128,6 +133,21 @@ class Authority:
         leaf = leaf.add_extension(_key_usage(ca=False), critical=True)
         leaf = leaf.add_extension(_purposes(client=profile.client, server=profile.server), critical=False)
         leaf = leaf.add_extension(names, critical=False)
+        for extension in self._places():
+            leaf = leaf.add_extension(extension, critical=False)
+        return self._sign(leaf.add_extension(self._key_identifier(), critical=False))
+
+    def issue_responder(self, key_pem: bytes, *, now: Millis, life: int) -> bytes:
+        """Certify a delegated OCSP responder (RFC 6960 section 4.2.2.2); return it as PEM.
+
+        It carries id-pkix-ocsp-nocheck: nobody asks about the one who answers, so its life is short.
+        """
+        key = load_signing_key(key_pem).public_key()
+        leaf = _builder(RESPONDER_NAME, key, now, life).issuer_name(self.certificate.subject)
+        leaf = leaf.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        leaf = leaf.add_extension(_key_usage(ca=False), critical=True)
+        leaf = leaf.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING]), critical=False)
+        leaf = leaf.add_extension(x509.OCSPNoCheck(), critical=False)
         return self._sign(leaf.add_extension(self._key_identifier(), critical=False))
 
     def issue_authority(self, common_name: str, key_pem: bytes, now: Millis, life: int = ISSUING_LIFE_MS) -> bytes:
@@ -154,6 +174,15 @@ class Authority:
             entry = x509.RevokedCertificateBuilder().serial_number(int(serial, 16)).revocation_date(to_datetime(since))
             crl = crl.add_revoked_certificate(entry.build())
         return crl.sign(self._key, digest_for(self._key)).public_bytes(serialization.Encoding.PEM)
+
+    def _places(self) -> list[x509.ExtensionType]:
+        """Say where the revocation of a leaf can be asked for (RFC 5280 sections 4.2.1.13 and 4.2.2.1)."""
+        if self._status_url is None:
+            return []
+        lists, answers = (x509.UniformResourceIdentifier(self._status_url + path) for path in ("/crl", "/ocsp"))
+        point = x509.DistributionPoint(full_name=[lists], relative_name=None, reasons=None, crl_issuer=None)
+        access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, answers)
+        return [x509.CRLDistributionPoints([point]), x509.AuthorityInformationAccess([access])]
 
     def _key_identifier(self) -> x509.AuthorityKeyIdentifier:
         own = self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
@@ -205,6 +234,36 @@ def read_revocation_list(crl_pem: bytes, issuer_pem: bytes, now: Millis) -> Revo
         raise CertificateRevoked("the revocation list is not a full one")
     serials = frozenset(f"{entry.serial_number:x}" for entry in crl)
     return Revocations(number=number, serials=serials, next_update=to_millis(crl.next_update_utc))
+
+
+def check_request(csr_pem: bytes) -> str:
+    """Check a request as `Authority.issue` will; return the SHA-256 of its public key (SPKI) in hexadecimal.
+
+    The holder reads the same digest to the operator, so that both know they mean the same key. Raises Malformed,
+    SignatureInvalid and FieldInvalid.
+    """
+    request = _load_request(csr_pem)
+    key = request.public_key()
+    check_strength(key)
+    spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(spki).hexdigest()
+
+
+def revocation_list_der(crl_pem: bytes) -> bytes:
+    """Return a revocation list in DER, as it is published over HTTP (RFC 5280 section 4.2.1.13); raises Malformed."""
+    try:
+        return x509.load_pem_x509_crl(crl_pem).public_bytes(serialization.Encoding.DER)
+    except UNREADABLE as broken:
+        raise Malformed("the revocation list cannot be read") from broken
+
+
+def profile_of(uri: str) -> Profile:
+    """Return the profile of an identity; raises FieldInvalid when there is none."""
+    kind = uri.split(":")[1] if uri.count(":") > 1 else ""
+    found = next((profile for profile in PROFILES.values() if profile.identity == kind), None)
+    if found is None:
+        raise FieldInvalid("the identity is not tallystick:<channel|institution|platform>:<id>", field="uri")
+    return found
 
 
 def check_strength(key: CertificatePublicKeyTypes) -> None:

@@ -43,7 +43,8 @@ class PeerCertificate:
 
     `serial` and `fingerprint` (SHA-256 of the DER) are lower-case hexadecimal without a prefix. `uri` is the single
     `tallystick:` SAN URI, or None when the certificate names none. `purposes` is empty when the certificate has no
-    extended key usage: such a certificate was not issued for anything here.
+    extended key usage: such a certificate was not issued for anything here. `hosts` are the DNS names and IP addresses
+    it answers for.
     """
 
     serial: str
@@ -52,6 +53,7 @@ class PeerCertificate:
     purposes: frozenset[Purpose]
     not_before: Millis
     not_after: Millis
+    hosts: tuple[str, ...] = ()
 
 
 def new_private_key() -> bytes:
@@ -61,15 +63,17 @@ def new_private_key() -> bytes:
     )
 
 
-def make_csr(key_pem: bytes, *, uri: str, dns: Sequence[str] = (), common_name: str) -> bytes:
+def make_csr(key_pem: bytes, *, uri: str | None = None, dns: Sequence[str] = (), common_name: str) -> bytes:
     """Make a certificate request (PKCS #10, RFC 2986) as PEM, signed by `key_pem`.
 
-    The names in it are a wish: an issuer takes the identity from its operator. `dns` holds host names or IP addresses.
-    Raises Misconfigured for an unusable key and FieldInvalid for a name that no certificate of ours may carry.
+    The names in it are a wish: an issuer takes the identity from its operator, so a request without `uri` names nobody
+    and serves as well. `dns` holds host names or IP addresses. Raises Misconfigured for an unusable key, FieldInvalid
+    for a name that no certificate of ours may carry.
     """
     key = load_signing_key(key_pem)
     request = x509.CertificateSigningRequestBuilder().subject_name(subject(common_name))
-    request = request.add_extension(alternative_names(uri, dns), critical=False)
+    if uri is not None:
+        request = request.add_extension(alternative_names(uri, dns), critical=False)
     return request.sign(key, digest_for(key)).public_bytes(serialization.Encoding.PEM)
 
 
@@ -98,6 +102,7 @@ def read_certificate(der_or_pem: bytes) -> PeerCertificate:
         purposes=frozenset(PURPOSES[use] for use in usage or () if use in PURPOSES),
         not_before=to_millis(certificate.not_valid_before_utc),
         not_after=to_millis(certificate.not_valid_after_utc),
+        hosts=_hosts(names),
     )
 
 
@@ -166,6 +171,13 @@ def _host(name: str) -> x509.GeneralName:
     if not HOST_NAME.fullmatch(name):
         raise FieldInvalid("a host is a lower-case DNS name without wildcard, or an IP address", field="dns")
     return x509.DNSName(name)
+
+
+def _hosts(names: x509.SubjectAlternativeName | None) -> tuple[str, ...]:
+    if names is None:
+        return ()
+    addresses = map(str, names.get_values_for_type(x509.IPAddress))
+    return (*names.get_values_for_type(x509.DNSName), *addresses)
 
 
 def _single_identity(uris: Iterable[str]) -> str | None:

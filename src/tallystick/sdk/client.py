@@ -22,6 +22,7 @@ from tallystick.sdk.requests import Credentials, PaymentBinding, Request, seal_r
 from tallystick.sdk.retry import is_unknown_key, wait_before
 from tallystick.sdk.settings import DEFAULT_SUITE, Profile
 from tallystick.secret import Secret
+from tallystick.wire.enrolment import CERTIFICATES, Renewal, Renewed
 from tallystick.wire.keys import PublishedKey
 from tallystick.wire.part import PartContent, PartReceipt, PartStatus, WireElement
 from tallystick.wire.payment import (
@@ -152,6 +153,14 @@ class TallystickClient:
     async def issue_value(self, value: str, valid_for: int, *, idempotency_key: str | None = None) -> Done:
         """Announce a value that the institution issued to a payer; `valid_for` in seconds (patent claim 10)."""
         return await self._post("/v1/values", IssuedValue(value=value, valid_for=valid_for), Done, idempotency_key)
+
+    async def renew_certificate(self, csr: bytes, *, idempotency_key: str | None = None) -> Renewed:
+        """Get the next certificate for `csr` (PEM, best of a new key), in the last third of this one's life.
+
+        This client goes on with the old one, which stays valid until its end: make a new client with the new one, then
+        close this. PlatformProblem `conflict` when it is too early.
+        """
+        return await self.post(CERTIFICATES, Renewal(csr=csr.decode()), Renewed, idempotency_key=idempotency_key)
 
     async def post(
         self, target: str, content: Struct, kind: type[_T], *, idempotency_key: str | None = None, wait_s: float = 0

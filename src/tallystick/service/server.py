@@ -98,8 +98,8 @@ class Listener:
     """Serve one ASGI application on one address; several listeners share a process and its event loop.
 
     The application's lifespan, signals and logging belong to `bootstrap.py`, not to a listener. No proxy header is
-    believed: who the peer is comes from its socket and certificate. `context` None serves plain HTTP: for a listener on
-    the loopback address only.
+    believed: who the peer is comes from its socket and certificate. `context` None serves plain HTTP: on the
+    loopback address only, or for what is public and signed in itself.
     """
 
     def __init__(

@@ -13,6 +13,7 @@ from tallystick.testing.memory_books import (
     MemoryReplay,
     MemoryUsers,
 )
+from tallystick.testing.memory_enrolments import MemoryEnrolments
 from tallystick.testing.memory_events import MemoryWebhooks
 from tallystick.testing.memory_intents import MemoryIntents
 from tallystick.testing.memory_payments import MemoryClaims
@@ -25,6 +26,7 @@ T = TypeVar("T")
 
 class MemoryBooks(
     MemoryChannels,
+    MemoryEnrolments,
     MemoryReplay,
     MemoryIntents,
     MemoryClaims,

@@ -15,6 +15,7 @@ from tallystick.adapters.store.drive import drive
 from tallystick.adapters.store.sqlite_book import Cache
 from tallystick.adapters.store.sqlite_channels import SqliteChannels
 from tallystick.adapters.store.sqlite_claims import SqliteClaims
+from tallystick.adapters.store.sqlite_enrolments import SqliteEnrolments
 from tallystick.adapters.store.sqlite_intents import SqliteIntents
 from tallystick.adapters.store.sqlite_open import connect
 from tallystick.adapters.store.sqlite_parts import SqliteParts
@@ -36,6 +37,7 @@ T = TypeVar("T")
 
 class SqliteBooks(
     SqliteChannels,
+    SqliteEnrolments,
     SqliteReplay,
     SqlitePayments,
     SqliteParts,

@@ -1,0 +1,162 @@
+"""Enrolment: how a party that has no certificate yet gets its first one (patent claim 33).
+
+The operator invites an identity; the party sends its request with the token of that invitation; the operator, or the
+token alone where the settings say so, approves; the party repeats its request and is given the chain.
+"""
+
+import binascii
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Final, NamedTuple
+
+from msgspec.structs import replace
+
+from tallystick.channels.model import Enrolment, EnrolmentState
+from tallystick.channels.ports import EnrolmentBook, Issuer
+from tallystick.crypto import ca, kdf
+from tallystick.crypto.x509 import alternative_names
+from tallystick.errors import Conflict, FieldInvalid, NotFound, TokenRefused
+from tallystick.runtime import Clock, Millis, Randomness, new_id
+from tallystick.secret import Secret
+
+TOKEN_BYTES: Final = 16  # random bytes: 128 bits
+TOKEN_MAX: Final = 128  # characters
+WRONG_MAX: Final = 10  # wrong tokens under one invitation, then it is void
+TTL_MAX_MS: Final = 30 * ca.DAY_MS  # ms an invitation may wait for its request
+REQUEST_LIFE_MS: Final = 7 * ca.DAY_MS  # ms from the request until it is decided and its chain fetched
+
+
+class Invitation(NamedTuple):
+    """An invitation just made; the token is in no other place."""
+
+    enrolment: Enrolment
+    token: Secret
+
+
+def invitation(
+    key: bytes, clock: Clock, randomness: Randomness, *, uri: str, hosts: tuple[str, ...], ttl: int
+) -> Invitation:
+    """Make an invitation for one identity, valid `ttl` ms; `key` digests its token.
+
+    Raises FieldInvalid for an identity, host or time that no certificate may have.
+    """
+    alternative_names(uri, hosts)
+    if hosts and not ca.profile_of(uri).server:
+        raise FieldInvalid("a channel answers for no host", field="dns")
+    if not 0 < ttl <= TTL_MAX_MS:
+        raise FieldInvalid(f"an invitation lives at most {TTL_MAX_MS // ca.DAY_MS} days", field="ttl")
+    enrolment_id, secret = new_id("enr", randomness), randomness.token(TOKEN_BYTES)
+    now = clock.now()
+    enrolment = Enrolment(
+        id=enrolment_id,
+        uri=uri,
+        hosts=hosts,
+        digest=_digest(key, enrolment_id, secret),
+        created_at=now,
+        expires_at=Millis(now + ttl),
+    )
+    return Invitation(enrolment, Secret(f"{enrolment_id}.{urlsafe_b64encode(secret).decode().rstrip('=')}"))
+
+
+async def present(book: EnrolmentBook, key: bytes, token: Secret, now: Millis) -> Enrolment | None:
+    """Return the invitation that a token opens, or None: a caller learns nothing more.
+
+    1. The token has the form of one and names an invitation that is not over.
+    2. Fewer than WRONG_MAX wrong tokens were tried under this invitation.
+    3. Its secret is the invitation's, compared in constant time under a key; a wrong one is counted.
+
+    None is a value and no error, so that the caller's transaction keeps the count of 3.
+    """
+    # 1.
+    enrolment_id, secret = _split(token)
+    found = await book.enrolment(enrolment_id)
+    if found is None or now >= found.expires_at:
+        return None
+    # 2.
+    if found.wrong >= WRONG_MAX:
+        return None
+    # 3.
+    if not hmac.compare_digest(_digest(key, enrolment_id, secret), found.digest):
+        await book.replace_enrolment(replace(found, wrong=found.wrong + 1), expected=found.state)
+        return None
+    return found
+
+
+async def submit(
+    book: EnrolmentBook, found: Enrolment, csr: bytes, now: Millis, *, issuer: Issuer | None = None
+) -> Enrolment:
+    """Take the request made with an invitation that `present` returned, and say where it stands.
+
+    1. The token is used once: another request under it is refused as TokenRefused, the same one only asks again.
+    2. The request is of bounded size, readable, signed by its own key, which is strong: Malformed, SignatureInvalid,
+       FieldInvalid; the token stays unused.
+    3. The identity stays the invitation's: nothing of the request but its public key is used.
+
+    With `issuer` the token alone approves. Left to the caller: `present` in the same transaction, and to hand out
+    `chain` to nobody else.
+    """
+    # 1.
+    if found.state is not EnrolmentState.INVITED:
+        if not hmac.compare_digest(csr, found.csr or b""):
+            raise TokenRefused("this token opens no request")
+        return found
+    # 2.
+    fingerprint = ca.check_request(csr)
+    # 3.
+    asked = replace(
+        found, state=EnrolmentState.PENDING, csr=csr, key=fingerprint, expires_at=Millis(now + REQUEST_LIFE_MS)
+    )
+    await book.replace_enrolment(asked, expected=EnrolmentState.INVITED)
+    return asked if issuer is None else await approve(book, asked.id, issuer, now)
+
+
+async def approve(book: EnrolmentBook, enrolment_id: str, issuer: Issuer, now: Millis) -> Enrolment:
+    """Issue the certificate of a request that waits; NotFound, Conflict, and the errors of `Issuer.issue`.
+
+    It is issued inside the caller's transaction, so that of two approvals one issues; should the commit fail, a
+    certificate that nobody got stands in the authority's index.
+    """
+    asked = await _pending(book, enrolment_id, now)
+    profile = ca.profile_of(asked.uri)
+    chain = issuer.issue(asked.csr or b"", profile, uri=asked.uri, dns=asked.hosts, now=now, life=profile.life)
+    issued = replace(asked, state=EnrolmentState.ISSUED, chain=chain)
+    await book.replace_enrolment(issued, expected=EnrolmentState.PENDING)
+    return issued
+
+
+async def reject(book: EnrolmentBook, enrolment_id: str, now: Millis) -> Enrolment:
+    """Refuse a request that waits, or withdraw an invitation; NotFound, Conflict."""
+    found = await _find(book, enrolment_id, now)
+    if found.state not in {EnrolmentState.INVITED, EnrolmentState.PENDING}:
+        raise Conflict(f"this request is {found.state.value} already")
+    rejected = replace(found, state=EnrolmentState.REJECTED)
+    await book.replace_enrolment(rejected, expected=found.state)
+    return rejected
+
+
+async def _pending(book: EnrolmentBook, enrolment_id: str, now: Millis) -> Enrolment:
+    found = await _find(book, enrolment_id, now)
+    if found.state is not EnrolmentState.PENDING:
+        raise Conflict(f"this request is not waiting but {found.state.value}")
+    return found
+
+
+async def _find(book: EnrolmentBook, enrolment_id: str, now: Millis) -> Enrolment:
+    found = await book.enrolment(enrolment_id)
+    if found is None or now >= found.expires_at:
+        raise NotFound("no request has this id, or its time is over")
+    return found
+
+
+def _split(token: Secret) -> tuple[str, bytes]:
+    """Divide a token; one of another form becomes that of no invitation."""
+    text = token.reveal()
+    enrolment_id, _, secret = text.partition(".") if len(text) <= TOKEN_MAX else ("", "", "")
+    try:
+        return enrolment_id, urlsafe_b64decode(secret + "=" * (-len(secret) % 4))
+    except (binascii.Error, ValueError):
+        return "", b""
+
+
+def _digest(key: bytes, enrolment_id: str, secret: bytes) -> bytes:
+    return kdf.digest(key, "enrolment", enrolment_id, secret.hex())

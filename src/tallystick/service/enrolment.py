@@ -1,0 +1,90 @@
+"""The enrolment listener: where invited parties without a certificate ask for one (patent claim 33)."""
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.routing import Route, Router
+
+from tallystick.channels import enrol
+from tallystick.channels.model import Enrolment, EnrolmentState
+from tallystick.channels.ports import EnrolmentBook, Issuer
+from tallystick.crypto.ca import CSR_MAX
+from tallystick.delivery.books import Store
+from tallystick.errors import Malformed, TokenRefused, WrongMediaType
+from tallystick.runtime import Clock, Randomness
+from tallystick.security.ports import Keyring, Purpose
+from tallystick.security.unseal import content_decoder
+from tallystick.service.handling import Endpoint, Response, read_body
+from tallystick.service.problems import MEDIA_TYPE, failure
+from tallystick.service.throttle import Throttle
+from tallystick.wire.enrolment import ENROLMENTS, EnrolmentStatus, NewEnrolment
+
+ENROLMENT_BODY_MAX: Final = CSR_MAX + 1024  # bytes
+TRIES_EACH_MAX: Final = 30  # requests of one address in a minute; polling every few seconds fits in
+JSON: Final = "application/json"
+STATUS: Final = {EnrolmentState.PENDING: 202, EnrolmentState.ISSUED: 200, EnrolmentState.REJECTED: 200}
+
+
+class EnrolmentDesk(Struct, kw_only=True):
+    """Take requests of invited parties; `issuer` is there when a valid token is enough approval."""
+
+    store: Store[EnrolmentBook]
+    keyring: Keyring
+    clock: Clock
+    randomness: Randomness
+    issuer: Issuer | None = None
+
+    def app(self) -> Router:
+        """Return the ASGI application."""
+        throttle = Throttle(self.clock, each_max=TRIES_EACH_MAX)
+
+        async def respond(request: Request) -> Response:
+            try:
+                throttle.count(request.client.host if request.client else "")
+                found = await self._take(request)
+            except Exception as error:  # noqa: BLE001 - the edge answers every failure, and says nothing about the unforeseen
+                document = failure(error, self.randomness)
+                return Response.of(document.status, MEDIA_TYPE, msgspec.json.encode(document))
+            return Response.of(STATUS[found.state], JSON, msgspec.json.encode(_told(found)))
+
+        return Router([Route(ENROLMENTS, Endpoint(respond), methods=["POST"])])
+
+    async def _take(self, request: Request) -> Enrolment:
+        """Take one request, or the repetition of one.
+
+        1. It is of bounded size and of the documented form: TooLarge, WrongMediaType, Malformed.
+        2. Its token opens an invitation: TokenRefused, whatever is wrong with it; a wrong one stays counted.
+        3. The request is the invitation's one and only (`enrol.submit`), in the transaction that looked at the token.
+        """
+        # 1.
+        if request.headers.get("content-type") != JSON:
+            raise WrongMediaType(f"this address takes {JSON}")
+        asked = _decode(await read_body(request, ENROLMENT_BODY_MAX))
+        key, now = self.keyring.key(Purpose.BLIND_INDEX), self.clock.now()
+
+        async def take(books: EnrolmentBook) -> Enrolment | None:
+            found = await enrol.present(books, key, asked.token, now)
+            if found is None:
+                return None
+            return await enrol.submit(books, found, asked.csr.encode(), now, issuer=self.issuer)
+
+        # 2. and 3.
+        taken = await self.store.transact(take)
+        if taken is None:
+            raise TokenRefused("this token opens no request")
+        return taken
+
+
+def _told(found: Enrolment) -> EnrolmentStatus:
+    chain = found.chain.decode() if found.chain else None
+    return EnrolmentStatus(request=found.id, state=found.state.value, uri=found.uri, chain=chain)
+
+
+def _decode(body: bytes) -> NewEnrolment:
+    try:
+        return content_decoder(NewEnrolment).decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        pass  # the reason may quote the token: it is dropped here, not chained
+    raise Malformed("the body is not {token, csr}")

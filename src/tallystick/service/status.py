@@ -1,0 +1,75 @@
+"""The status listener: OCSP (RFC 6960 appendix A) and the revocation list, over plain HTTP.
+
+Both are public and signed in themselves; over TLS, who checks the listener's certificate would have to ask it first
+(RFC 5280 section 8).
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+import msgspec
+from starlette.requests import Request
+from starlette.routing import Route, Router
+
+from tallystick.crypto.ocsp import REQUEST_MAX
+from tallystick.errors import WrongMediaType
+from tallystick.runtime import Clock, Millis, Randomness
+from tallystick.service.handling import Endpoint, Response, read_body
+from tallystick.service.problems import MEDIA_TYPE, failure
+from tallystick.service.throttle import Throttle
+
+OCSP_REQUEST: Final = "application/ocsp-request"
+OCSP_RESPONSE: Final = "application/ocsp-response"
+CRL: Final = "application/pkix-crl"
+TRIES_EACH_MAX: Final = 600  # requests of one address in a minute: each costs a signature
+
+
+class Status(Protocol):
+    """What an authority tells anybody."""
+
+    def ocsp(self, request_der: bytes, now: Millis) -> bytes:
+        """Answer one OCSP request."""
+        ...
+
+    def crl(self) -> bytes:
+        """Return the newest revocation list in DER."""
+        ...
+
+
+class StatusDesk:
+    """Answer `POST /ocsp` and `GET /crl`."""
+
+    def __init__(self, status: Status, clock: Clock, randomness: Randomness) -> None:
+        self._status = status
+        self._clock = clock
+        self._randomness = randomness
+        self._throttle = Throttle(clock, each_max=TRIES_EACH_MAX)
+
+    def app(self) -> Router:
+        """Return the ASGI application."""
+        return Router(
+            [
+                Route("/ocsp", self._guarded(self._ocsp), methods=["POST"]),
+                Route("/crl", self._guarded(self._crl), methods=["GET"]),
+            ]
+        )
+
+    def _guarded(self, answer: Callable[[Request], Awaitable[Response]]) -> Endpoint:
+        async def respond(request: Request) -> Response:
+            try:
+                self._throttle.count(request.client.host if request.client else "")
+                return await answer(request)
+            except Exception as error:  # noqa: BLE001 - the edge answers every failure, and says nothing about the unforeseen
+                document = failure(error, self._randomness)
+                return Response.of(document.status, MEDIA_TYPE, msgspec.json.encode(document))
+
+        return Endpoint(respond)
+
+    async def _ocsp(self, request: Request) -> Response:
+        if request.headers.get("content-type") != OCSP_REQUEST:
+            raise WrongMediaType(f"this address takes {OCSP_REQUEST}")
+        body = await read_body(request, REQUEST_MAX)
+        return Response.of(200, OCSP_RESPONSE, self._status.ocsp(body, self._clock.now()))
+
+    async def _crl(self, _: Request) -> Response:
+        return Response.of(200, CRL, self._status.crl())
