@@ -13,8 +13,10 @@ from typing import Any
 
 import uvloop
 
-from tallystick import bootstrap, config
+from tallystick import config
 from tallystick.adapters.ca_files import FileCa
+from tallystick.bootstrap.layout import Layout
+from tallystick.bootstrap.serving import serving
 from tallystick.crypto import tls
 from tallystick.service.server import Listener
 
@@ -33,11 +35,11 @@ async def main(data: Path, what: str) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     if what == "platform":
-        async with bootstrap.serving(data, config.load(data, {})) as running:
+        async with serving(data, config.load(data, {})) as running:
             print("READY", running.port, flush=True)
             await stop.wait()
         return
-    layout = bootstrap.Layout(data)
+    layout = Layout(data)
     context = tls.server_context(layout.certificate, layout.private_key, FileCa(layout.ca).trust)
     async with Listener(echo, host="127.0.0.1", port=0, context=context) as listener:
         print("READY", listener.port, flush=True)

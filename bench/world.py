@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from tallystick import bootstrap, config
-from tallystick.bootstrap import Office
+from tallystick import config
+from tallystick.bootstrap.layout import create
+from tallystick.bootstrap.office import Office, office, renew_certificate
 from tallystick.channels.model import ChannelKind
 from tallystick.cli import administer, profiles
 from tallystick.crypto import mac, tls, x509
@@ -93,9 +94,9 @@ class World:
 async def world(home: Path) -> AsyncIterator[World]:
     """Build it all in `home`."""
     data = home / "platform"
-    bootstrap.create(data, SETTINGS)
-    async with bootstrap.office(data, config.load(data, {})) as desk:
-        bootstrap.renew_certificate(desk)
+    create(data, SETTINGS)
+    async with office(data, config.load(data, {})) as desk:
+        renew_certificate(desk)
         institution = await administer.add_institution(
             desk, name="UnionPay", connector="iso8583", schemes=frozenset({"unionpay"})
         )

@@ -11,10 +11,11 @@ from typing import Any
 
 import msgspec
 
-from tallystick import bootstrap, config
+from tallystick import config
 from tallystick.assembly.facts import FINAL_STATES
 from tallystick.assembly.model import Payment
-from tallystick.bootstrap import Office
+from tallystick.bootstrap.layout import create
+from tallystick.bootstrap.office import Office, office
 from tallystick.channels.admit import CHANNEL_URI, INSTITUTION_URI
 from tallystick.channels.model import ChannelKind
 from tallystick.cli import administer, profiles
@@ -84,7 +85,7 @@ class Live:
 
     @contextlib.asynccontextmanager
     async def office(self) -> AsyncIterator[Office]:
-        async with bootstrap.office(self.data, config.load(self.data, {})) as desk:
+        async with office(self.data, config.load(self.data, {})) as desk:
             yield desk
 
     async def pay(self, amount: int, card: str = "pc", pin: str = "phone", **changes: Any) -> str:
@@ -160,10 +161,10 @@ def a_payment(amount: int) -> tuple[PartContent, PartContent]:
 async def live_platform(home: Path, *, delay_s: float = 1.0) -> AsyncIterator[Live]:
     """Make, furnish and start a platform; `delay_s` is how late a late answer of the bank comes."""
     data = home / "data"
-    bootstrap.create(data, SETTINGS)
+    create(data, SETTINGS)
     arguments = ["tallystick.cli.main", "--data", str(data), "serve"]
     async with contextlib.AsyncExitStack() as stack:
-        async with bootstrap.office(data, config.load(data, {})) as desk:
+        async with office(data, config.load(data, {})) as desk:
             sandbox, bank = await connected_bank(desk, home, delay_s)
             stack.push_async_callback(sandbox.stop)
             live = Live(home, sandbox, bank, Child("the platform", arguments, home / "platform.log"))

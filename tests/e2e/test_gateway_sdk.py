@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 from live_platform import Live, a_payment, enrol, live_platform, until
 
-from tallystick.bootstrap import Office
+from tallystick.bootstrap.office import Office
 from tallystick.channels.admit import CHANNEL_URI, INSTITUTION_URI
 from tallystick.cli import administer, profiles
 from tallystick.crypto.hpke import Suite

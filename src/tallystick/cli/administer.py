@@ -9,7 +9,7 @@ from msgspec import Struct, structs
 
 from tallystick.adapters.connectors.kinds import load_kinds
 from tallystick.adapters.connectors.registry import ConnectorRecord, open_record, seal_record
-from tallystick.bootstrap import Office
+from tallystick.bootstrap.office import Office
 from tallystick.channels.admit import CHANNEL_URI, INSTITUTION_URI
 from tallystick.channels.model import Channel, ChannelKind, ChannelState
 from tallystick.crypto import ca

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import click
 from msgspec import Struct
 
-from tallystick import bootstrap, config
-from tallystick.bootstrap import Office
+from tallystick import config
+from tallystick.bootstrap.office import Office, office
 from tallystick.cli import output
 from tallystick.cli.output import Failure
 from tallystick.config import Settings
@@ -40,7 +40,7 @@ class App:
         settings = self.settings()
 
         async def run() -> _T:
-            async with bootstrap.office(self.data, settings) as desk:
+            async with office(self.data, settings) as desk:
                 return await work(desk)
 
         return asyncio.run(run())

@@ -6,7 +6,7 @@ import click
 from msgspec import Struct
 
 from tallystick.adapters.ca_files import Issued
-from tallystick.bootstrap import Office
+from tallystick.bootstrap.office import Office
 from tallystick.cli import administer, enrolments
 from tallystick.cli.app import App, Group, pass_app
 from tallystick.cli.inputs import file_path, new_path, refuse_existing, write_new

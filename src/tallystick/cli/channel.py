@@ -9,7 +9,7 @@ from msgspec import Struct
 from tallystick.adapters.ca_files import Issued
 from tallystick.assembly.intake import SHARE_FIELD
 from tallystick.assembly.policy import ORDER_FIELD
-from tallystick.bootstrap import Office
+from tallystick.bootstrap.office import Office
 from tallystick.channels.admit import CHANNEL_URI
 from tallystick.channels.model import Channel, ChannelKind, ChannelState
 from tallystick.cli import administer, profiles

@@ -7,7 +7,7 @@ import click
 from msgspec import Struct
 
 from tallystick.assembly.facts import PaymentState
-from tallystick.bootstrap import Office
+from tallystick.bootstrap.office import Office
 from tallystick.cli import administer
 from tallystick.cli.app import App, Group, pass_app
 from tallystick.cli.output import Failure

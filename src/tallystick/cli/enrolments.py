@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 from msgspec import Struct
 
-from tallystick.bootstrap import Office
+from tallystick.bootstrap.office import Office
 from tallystick.channels import enrol
 from tallystick.channels.admit import CHANNEL_URI, INSTITUTION_URI
 from tallystick.channels.model import Enrolment, EnrolmentState

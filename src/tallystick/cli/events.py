@@ -5,7 +5,7 @@ from typing import Final
 import click
 import msgspec
 
-from tallystick.bootstrap import Office
+from tallystick.bootstrap.office import Office
 from tallystick.cli.app import App, Group, pass_app
 from tallystick.outcomes.model import Event
 

@@ -6,8 +6,8 @@ from typing import Final
 import click
 from msgspec import Struct
 
-from tallystick import bootstrap
-from tallystick.bootstrap import PLATFORM_URI, Office
+from tallystick.bootstrap.layout import PLATFORM_URI, create
+from tallystick.bootstrap.office import Office, renew_certificate
 from tallystick.cli.app import App, Command, pass_app
 from tallystick.config import FILE_NAME
 from tallystick.crypto import x509
@@ -87,7 +87,7 @@ def init(app: App, host: str, port: int, names: tuple[str, ...]) -> None:
     # A name that no certificate can carry is refused before anything is made.
     x509.make_csr(x509.new_private_key(), uri=PLATFORM_URI, dns=names, common_name="Tallystick platform")
     text = SETTINGS.format(host=json.dumps(host), port=port, names=json.dumps(list(names)))
-    layout = bootstrap.create(app.data, text)
+    layout = create(app.data, text)
     app.at_desk(_furnish)
     app.show(
         Created(
@@ -101,5 +101,5 @@ def init(app: App, host: str, port: int, names: tuple[str, ...]) -> None:
 
 async def _furnish(desk: Office) -> None:
     """Make what `serve` would make at its first start, so that every command works before it."""
-    bootstrap.renew_certificate(desk)
+    renew_certificate(desk)
     await desk.store.transact(lambda books: begin(books, desk.clock.now()))

@@ -7,7 +7,7 @@ import click
 from msgspec import Struct
 
 from tallystick.adapters.connectors.kinds import BUILT_IN
-from tallystick.bootstrap import Office
+from tallystick.bootstrap.office import Office
 from tallystick.cli import administer
 from tallystick.cli.administer import NewInstitution
 from tallystick.cli.app import App, Group, pass_app

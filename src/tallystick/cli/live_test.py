@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from tallystick.adapters.connectors.kinds import Address, ConnectorKind, load_kinds
 from tallystick.adapters.connectors.registry import ConnectorRegistry, open_record
-from tallystick.bootstrap import Office, connector_registry, pull_queue
+from tallystick.bootstrap.office import Office
+from tallystick.bootstrap.parts import connector_registry, pull_queue
 from tallystick.cli.administer import find_institution
 from tallystick.cli.output import Failure
 from tallystick.crypto import tls

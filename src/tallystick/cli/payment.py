@@ -7,7 +7,7 @@ import click
 from msgspec import Struct
 
 from tallystick import overview
-from tallystick.bootstrap import Office
+from tallystick.bootstrap.office import Office
 from tallystick.cli.app import App, Group, pass_app
 from tallystick.cli.clients import profile_option, with_client
 from tallystick.cli.inputs import read_order

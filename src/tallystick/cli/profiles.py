@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from tallystick.bootstrap import Office
+from tallystick.bootstrap.office import Office
 from tallystick.channels.admit import CHANNEL_URI, INSTITUTION_URI
 from tallystick.cli.administer import NewChannel, issue_back_end_certificate, issue_channel_certificate
 from tallystick.crypto import x509

@@ -8,7 +8,7 @@ import click
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tallystick.bootstrap import Office
+from tallystick.bootstrap.office import Office
 from tallystick.cli import route_desk
 from tallystick.cli.app import App, Command, pass_app
 from tallystick.cli.inputs import file_path

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from tallystick.adapters.connectors.kinds import load_kinds
-from tallystick.bootstrap import Office
+from tallystick.bootstrap.office import Office
 from tallystick.cli.output import Failure
 from tallystick.delivery.books import Books
 from tallystick.errors import NotFound

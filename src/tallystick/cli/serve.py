@@ -10,7 +10,7 @@ from typing import Final
 import click
 import uvloop
 
-from tallystick import bootstrap
+from tallystick.bootstrap.serving import serving
 from tallystick.cli import logs
 from tallystick.cli.app import App, Command, pass_app
 from tallystick.config import Settings
@@ -45,7 +45,7 @@ async def _serve(data: Path, settings: Settings) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with bootstrap.serving(data, settings) as running:
+    async with serving(data, settings) as running:
         click.echo(f"READY {running.port}")
         _log.info("serving on port %d", running.port)
         await stopped.wait()

@@ -6,7 +6,7 @@ from typing import Final
 import click
 from msgspec import Struct
 
-from tallystick.bootstrap import Office
+from tallystick.bootstrap.office import Office
 from tallystick.cli import administer
 from tallystick.cli.app import App, Group, pass_app
 from tallystick.cli.inputs import ask, file_path, read_fields, read_password

@@ -6,7 +6,7 @@ from typing import Final
 import click
 from msgspec import Struct
 
-from tallystick.bootstrap import Office
+from tallystick.bootstrap.office import Office
 from tallystick.cli.app import App, Group, pass_app
 from tallystick.cli.inputs import new_path, refuse_existing, write_new
 from tallystick.outcomes import endpoints, send

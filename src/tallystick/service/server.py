@@ -97,7 +97,7 @@ class PeerProtocol(HttpToolsProtocol):
 class Listener:
     """Serve one ASGI application on one address; several listeners share a process and its event loop.
 
-    The application's lifespan, signals and logging belong to `bootstrap.py`, not to a listener. No proxy header is
+    The application's lifespan, signals and logging belong to `bootstrap`, not to a listener. No proxy header is
     believed: who the peer is comes from its socket and certificate. `context` None serves plain HTTP: on the
     loopback address only, or for what is public and signed in itself.
     """

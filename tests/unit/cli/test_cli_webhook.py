@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from tallystick import bootstrap, config
+from tallystick import config
 from tallystick.assembly.facts import ElementKind, Fate
 from tallystick.assembly.model import Element, Payment
+from tallystick.bootstrap.office import office
 from tallystick.crypto.webhooks import read_secret
 from tallystick.outcomes.announce import announce
 from tallystick.outcomes.model import WebhookState
@@ -34,7 +35,7 @@ def shop(ask: Ask) -> str:
 
 def at_desk(platform: Path, work: Callable[[Any], Awaitable[Any]]) -> Any:
     async def run() -> Any:
-        async with bootstrap.office(platform, config.load(platform, {})) as desk:
+        async with office(platform, config.load(platform, {})) as desk:
             return await work(desk)
 
     return asyncio.run(run())

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from tallystick import bootstrap, config
+from tallystick import config
 from tallystick.adapters.ca_files import FileCa
-from tallystick.bootstrap import Office
+from tallystick.bootstrap.layout import PLATFORM_URI, create
+from tallystick.bootstrap.office import Office, office, renew_certificate
 from tallystick.cli import administer
 from tallystick.cli.live_test import LiveTest, live_test
 from tallystick.cli.output import Failure
@@ -30,9 +31,9 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Office]:
-    bootstrap.create(tmp_path / "data", '[gateway]\nhost = "127.0.0.1"\nport = 0\n')
-    async with bootstrap.office(tmp_path / "data", config.load(tmp_path / "data", {})) as made:
-        bootstrap.renew_certificate(made)
+    create(tmp_path / "data", '[gateway]\nhost = "127.0.0.1"\nport = 0\n')
+    async with office(tmp_path / "data", config.load(tmp_path / "data", {})) as made:
+        renew_certificate(made)
         yield made
 
 
@@ -140,9 +141,9 @@ async def test_a_back_end_that_answers_passes_every_step(desk: Office, tmp_path:
         chain=chain,
         key=key,
         client_ca=str(desk.ca.trust),
-        platform_uri=bootstrap.PLATFORM_URI,
+        platform_uri=PLATFORM_URI,
         platform_key=private(tmp_path / "platform.pub", desk.keyring.identity.public().pem()),
-        platform_keyid=bootstrap.PLATFORM_URI,
+        platform_keyid=PLATFORM_URI,
         signing_key=private(tmp_path / "sign.key", signing.pem()),
         signing_keyid="bank",
         encryption_key=private(tmp_path / "jwe.key", sealing.private_bytes()),

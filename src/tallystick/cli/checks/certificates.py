@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from tallystick.adapters.ca_files import FileCa
-from tallystick.bootstrap import PLATFORM_URI, RENEW_BEFORE_MS
+from tallystick.bootstrap.layout import PLATFORM_URI
+from tallystick.bootstrap.office import RENEW_BEFORE_MS
 from tallystick.cli.checks import handshakes
 from tallystick.cli.checks.model import Check, Scene, Weight, refuse
 from tallystick.crypto import tls

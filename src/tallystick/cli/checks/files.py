@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tallystick.bootstrap import Layout
+from tallystick.bootstrap.layout import Layout
 from tallystick.cli.checks.model import Check, Scene, Weight, refuse
 from tallystick.crypto import tls
 from tallystick.errors import Misconfigured

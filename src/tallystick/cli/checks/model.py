@@ -11,8 +11,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, Self
 
-from tallystick import bootstrap, config
-from tallystick.bootstrap import Layout, Office
+from tallystick import config
+from tallystick.bootstrap.layout import Layout
+from tallystick.bootstrap.office import Office, office
 from tallystick.config import Settings
 from tallystick.errors import Misconfigured
 from tallystick.runtime import Clock, Millis, SystemClock
@@ -91,7 +92,7 @@ class Scene:
     def desk(self) -> AbstractAsyncContextManager[Office]:
         """Open books and keys; raises Misconfigured."""
         self.store()
-        return bootstrap.office(self.layout.root, self.settings())
+        return office(self.layout.root, self.settings())
 
 
 Look = Callable[[Scene], Awaitable[str]]

@@ -2,8 +2,9 @@
 
 from typing import Final
 
-from tallystick import bootstrap
 from tallystick.adapters.notify.smtp import SmtpSecurity
+from tallystick.bootstrap.office import split_policies
+from tallystick.bootstrap.parts import mail_and_sms
 from tallystick.cli.checks.model import Check, Scene, Weight, refuse
 from tallystick.cli.checks.published import is_default
 from tallystick.config import FILE_NAME, PREFIX
@@ -16,8 +17,8 @@ ENCRYPTED: Final = frozenset({SmtpSecurity.TLS, SmtpSecurity.STARTTLS})
 async def readable(scene: Scene) -> str:
     """Settings, split policies and carriers can be read."""
     loaded = scene.settings()
-    policies = bootstrap.split_policies(loaded)
-    carriers = bootstrap.mail_and_sms(loaded, scene.clock)
+    policies = split_policies(loaded)
+    carriers = mail_and_sms(loaded, scene.clock)
     return f"{len(policies)} split policies; notices by {', '.join(sorted(carriers)) or 'nothing: codes reach nobody'}"
 
 

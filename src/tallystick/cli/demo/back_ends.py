@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from tallystick.bootstrap import PLATFORM_URI, Office
+from tallystick.bootstrap.layout import PLATFORM_URI
+from tallystick.bootstrap.office import Office
 from tallystick.channels.admit import INSTITUTION_URI
 from tallystick.cli import administer, profiles
 from tallystick.cli.demo.processes import Child

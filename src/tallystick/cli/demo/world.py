@@ -10,9 +10,10 @@ from typing import Final
 
 import httpx2
 
-from tallystick import bootstrap, config
+from tallystick import config
 from tallystick.assembly.facts import FINAL_STATES
-from tallystick.bootstrap import Office
+from tallystick.bootstrap.layout import create
+from tallystick.bootstrap.office import Office, office
 from tallystick.channels.admit import INSTITUTION_URI
 from tallystick.channels.model import ChannelKind
 from tallystick.cli import administer, profiles
@@ -124,8 +125,8 @@ async def world(home: Path) -> AsyncIterator[World]:
         inbox = await stack.enter_async_context(SmtpInbox())
         stack.callback(_keep_mails, inbox, home / "mails")
         data = home / "platform"
-        bootstrap.create(data, SETTINGS.format(smtp_port=inbox.port))
-        desk = await stack.enter_async_context(bootstrap.office(data, config.load(data, {})))
+        create(data, SETTINGS.format(smtp_port=inbox.port))
+        desk = await stack.enter_async_context(office(data, config.load(data, {})))
         parties = home / "back-ends"
         parties.mkdir(0o700)
         log = home / "platform.log"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from tallystick.bootstrap import Layout
+from tallystick.bootstrap.layout import Layout
 from tallystick.cli.checks.catalogue import CHECKS
 from tallystick.cli.checks.model import Machine, Scene
 from tallystick.errors import TallystickError

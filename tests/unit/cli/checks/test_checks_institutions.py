@@ -71,7 +71,7 @@ def test_an_institution_that_can_neither_be_asked_nor_reversed_is_told(
     connect()
     kinds = load_kinds()
     bare = msgspec.structs.replace(kinds["iso8583"], build=lambda _settings, _tools: ScriptedConnector())
-    monkeypatch.setattr("tallystick.bootstrap.load_kinds", lambda: {**kinds, "iso8583": bare})
+    monkeypatch.setattr("tallystick.bootstrap.parts.load_kinds", lambda: {**kinds, "iso8583": bare})
     assert "Bank can neither be asked nor reversed" == fault("recovery")
 
 

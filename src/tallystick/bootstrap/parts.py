@@ -1,0 +1,65 @@
+"""The adapters that a platform is built of, as its settings name them."""
+
+from tallystick.adapters.connectors.kinds import ConnectorTools, load_kinds
+from tallystick.adapters.connectors.registry import ConnectorRegistry
+from tallystick.adapters.notify.sms import SmsCarrier, SmsSettings
+from tallystick.adapters.notify.smtp import SmtpCarrier, SmtpSecurity, SmtpSettings
+from tallystick.bootstrap.layout import PLATFORM_URI
+from tallystick.bootstrap.office import Office
+from tallystick.config import Settings
+from tallystick.crypto import tls
+from tallystick.delivery.ports import Connector
+from tallystick.delivery.pull_queue import PullQueue
+from tallystick.errors import Misconfigured
+from tallystick.routing.model import BackEnd
+from tallystick.runtime import Clock
+from tallystick.security.ports import Purpose
+from tallystick.vault.model import Medium
+from tallystick.vault.ports import Carrier
+
+
+def mail_and_sms(settings: Settings, clock: Clock) -> dict[Medium, Carrier]:
+    """Build the carriers that the settings name."""
+    carriers: dict[Medium, Carrier] = {}
+    if (smtp := settings.smtp) is not None:
+        carriers[Medium.EMAIL] = SmtpCarrier(
+            SmtpSettings(
+                host=smtp.host,
+                port=smtp.port,
+                sender=smtp.sender,
+                security=SmtpSecurity(smtp.security),
+                username=smtp.username,
+                password=smtp.password,
+            ),
+            clock,
+        )
+    if (sms := settings.sms) is not None:
+        carriers[Medium.SMS] = SmsCarrier(SmsSettings(url=sms.url, token=sms.token))
+    return carriers
+
+
+def pull_queue(desk: Office) -> PullQueue:
+    """Return the deliveries that back ends fetch; one for a process, since it wakes who waits in it."""
+    return PullQueue(desk.store, desk.keyring.key(Purpose.AT_REST), desk.clock)
+
+
+def connector_registry(desk: Office, queue: PullQueue) -> ConnectorRegistry:
+    """Return the connectors of every kind, with the platform's certificate and signing key; raises Misconfigured."""
+    kinds = load_kinds()
+    context = tls.client_context(desk.ca.trust, desk.layout.certificate, desk.layout.private_key)
+
+    def build(back_end: BackEnd, settings: bytes) -> Connector:
+        if back_end.connector not in kinds:
+            raise Misconfigured(f"no connector of the kind {back_end.connector} is installed")
+        tools = ConnectorTools(
+            institution=back_end.id,
+            ssl_context=context,
+            signer=desk.keyring.identity,
+            keyid=PLATFORM_URI,
+            clock=desk.clock,
+            randomness=desk.randomness,
+            queue=queue,
+        )
+        return kinds[back_end.connector].build(settings, tools)
+
+    return ConnectorRegistry(desk.store, desk.keyring, desk.clock, build)

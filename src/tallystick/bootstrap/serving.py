@@ -1,0 +1,116 @@
+"""Serve a platform: first recover, then listen; at the end drain, then close."""
+
+import contextlib
+import gc
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tallystick.adapters.ca_files import RevocationList
+from tallystick.adapters.keys.epochs import FileEpochKeys
+from tallystick.adapters.keys.opening import FileOpeningKeys
+from tallystick.bootstrap.listeners import further_listeners
+from tallystick.bootstrap.office import Office, office, renew_certificate, split_policies
+from tallystick.bootstrap.parts import connector_registry, pull_queue
+from tallystick.bootstrap.timers import sweeping, telling
+from tallystick.config import Settings
+from tallystick.crypto import tls
+from tallystick.doubts import recover
+from tallystick.path import Platform
+from tallystick.routing.changes import begin
+from tallystick.service.background import Carriers
+from tallystick.service.events import Streams
+from tallystick.service.gateway import Gateway
+from tallystick.service.notifications import Notifications
+from tallystick.service.outcomes import Outcomes
+from tallystick.service.pull import PullDesk
+from tallystick.service.renewal import Renewals
+from tallystick.service.server import Listener
+
+COLLECT_EVERY: Final = 20_000  # container objects made between two looks of the cyclic collector
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A platform that serves."""
+
+    platform: Platform
+    port: int
+
+
+@contextlib.asynccontextmanager
+async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
+    """Serve until the context ends: first recover, then listen; at the end drain, then close."""
+    async with office(root, settings) as desk, contextlib.AsyncExitStack() as stack:
+        await _first_rules(desk)
+        renew_certificate(desk)
+        table = split_policies(settings)
+        names = tuple(sorted(table))
+        opening = FileOpeningKeys(desk.layout.opening, desk.keyring.identity, desk.randomness, policies=names)
+        stack.callback(opening.close)
+        opening.rotate(desk.clock.now())
+        epochs = FileEpochKeys(desk.layout.epochs, desk.randomness)
+        stack.callback(epochs.close)
+        recovery_keys = FileEpochKeys(desk.layout.recovery, desk.randomness)
+        stack.callback(recovery_keys.close)
+        queue = pull_queue(desk)
+        registry = connector_registry(desk, queue)
+        stack.push_async_callback(registry.aclose)
+        platform = Platform(
+            store=desk.store,
+            keyring=desk.keyring,
+            opening_keys=opening,
+            epochs=epochs,
+            recovery_keys=recovery_keys,
+            connectors=registry,
+            stretcher=desk.stretcher,
+            policies=table,
+            clock=desk.clock,
+            randomness=desk.randomness,
+        )
+        await recover(platform)
+        await stack.enter_async_context(sweeping(platform, desk))
+        await stack.enter_async_context(telling(desk))
+        streams = Streams(desk.store, desk.clock)
+        carriers = Carriers(platform, streams.wake)
+        stack.push_async_callback(carriers.drain)
+        gateway = Gateway(
+            platform,
+            revocations=RevocationList(desk.ca.crl, desk.ca.issuer),
+            institutions=registry,
+            identity=desk.keyring.identity,
+            carriers=carriers,
+            more={
+                **streams.handlers(),
+                **PullDesk(platform, queue).handlers(),
+                **Outcomes(platform, streams.wake).handlers(),
+                **Renewals(platform, desk.ca).handlers(),
+            },
+            guests=Notifications(platform, registry, streams.wake).handlers(),
+        )
+        context = tls.server_context(desk.layout.certificate, desk.layout.private_key, desk.ca.trust)
+        address = settings.gateway
+        listener = Listener(gateway.app(), host=address.host, port=address.port, context=context)
+        await stack.enter_async_context(listener)
+        for further in further_listeners(desk):
+            await stack.enter_async_context(further)
+        stack.callback(streams.close)
+        stack.callback(queue.close)
+        _settle_memory()
+        yield Running(platform=platform, port=listener.port)
+
+
+async def _first_rules(desk: Office) -> None:
+    """Give an empty routing table the issuer rules every platform begins with."""
+    await desk.store.transact(lambda books: begin(books, desk.clock.now()))
+
+
+def _settle_memory() -> None:
+    """Take what start-up made out of the cyclic collector's sight, and let it look less often.
+
+    The path makes no reference cycles, so looking often only costs (bench/results/latest.json).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_EVERY)

@@ -1,0 +1,80 @@
+"""What runs beside the listeners: the sweep with its chores, and the courier of webhooks."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Final
+
+from tallystick import limits
+from tallystick.adapters.notify.webhooks import WebhookPoster
+from tallystick.bootstrap.office import Office
+from tallystick.bootstrap.parts import mail_and_sms
+from tallystick.crypto import ca
+from tallystick.outcomes.courier import Courier
+from tallystick.outcomes.send import Sender
+from tallystick.path import Platform
+from tallystick.runtime import Millis
+from tallystick.sweep import Sweep
+
+CHECKPOINT_EVERY_MS: Final = limits.EPOCH_MS  # ms until the store's log, with old images of erased parts, is emptied
+CRL_EVERY_MS: Final = ca.DAY_MS  # ms between revocation lists
+
+
+@contextlib.asynccontextmanager
+async def telling(desk: Office) -> AsyncIterator[None]:
+    """Send webhooks while the context lasts."""
+    told = desk.settings.webhooks
+    ca_file = desk.layout.root / told.ca if told.ca is not None else None
+    poster = WebhookPoster(desk.clock, allow_private=told.allow_private, ca=ca_file)
+    sender = Sender(
+        desk.store,
+        poster,
+        desk.keyring,
+        identity=desk.keyring.identity,
+        clock=desk.clock,
+        randomness=desk.randomness,
+    )
+    courier = Courier(desk.store, sender, desk.clock, desk.randomness)
+    task = asyncio.create_task(courier.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await courier.drain()
+        await poster.aclose()
+
+
+@contextlib.asynccontextmanager
+async def sweeping(platform: Platform, desk: Office) -> AsyncIterator[None]:
+    """Sweep, and do the chores of a process that serves, while the context lasts."""
+    carriers = mail_and_sms(desk.settings, desk.clock)
+    last_list, last_checkpoint = Millis(0), desk.clock.now()
+
+    async def keep_revocation_list() -> None:
+        nonlocal last_list
+        now = desk.clock.now()
+        if now - last_list >= CRL_EVERY_MS:
+            desk.ca.renew_crl(now)
+            last_list = now
+
+    async def empty_log() -> None:
+        nonlocal last_checkpoint
+        now = desk.clock.now()
+        if now - last_checkpoint >= CHECKPOINT_EVERY_MS:
+            await desk.store.checkpoint()
+            last_checkpoint = now
+
+    async def purge_enrolments() -> None:
+        await desk.store.transact(lambda books: books.purge_enrolments(desk.clock.now()))
+
+    task = asyncio.create_task(
+        Sweep(platform, carriers, more=(keep_revocation_list, empty_log, purge_enrolments)).run()
+    )
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
