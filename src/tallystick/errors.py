@@ -11,13 +11,13 @@
     │   ├── WrongMediaType           415
     │   ├── NotAuthentic             401  who sent this is not proven
     │   │   ├── CertificateMissing · SignatureMissing · SignatureInvalid · AlgorithmRefused
-    │   │   └── DigestMismatch · Stale · TokenRefused
+    │   │   └── DigestMismatch · Stale · TokenRefused · LinkRefused
     │   ├── Forbidden                403  proven, but not allowed
     │   │   ├── CertificateRevoked · CertificateWrongPurpose · ChannelUnknown · ChannelSuspended
     │   │   └── FieldNotAllowed
     │   ├── NotFound                 404
     │   ├── Conflict                 409
-    │   │   └── Replayed · SameChannel · AlreadyFinal · AlreadyExists
+    │   │   └── Replayed · SameChannel · NotIndependent · AlreadyFinal · AlreadyExists
     │   ├── Unprocessable            422
     │   │   └── IdempotencyMismatch · PolicyUnknown
     │   ├── TooMany                  429
@@ -165,6 +165,13 @@ class TokenRefused(NotAuthentic):
     remedy = "Ask the operator for a new invitation: tallystick ca invite."
 
 
+class LinkRefused(NotAuthentic):
+    """A page's link is wrong, used, replaced or over, or its session is another browser's: which is not told."""
+
+    code = "link_refused"
+    remedy = "Ask for a new code on the other screen, or open the payment from the shop again: each link works once."
+
+
 class Forbidden(Refused):
     """The sender is proven but not allowed."""
 
@@ -233,6 +240,13 @@ class SameChannel(Conflict):
 
     code = "same_channel"
     remedy = "Send the other part over a different channel."
+
+
+class NotIndependent(Conflict):
+    """This part comes too much the same way as another part of this payment, for an amount like this."""
+
+    code = "not_independent"
+    remedy = "Send this part from another device, over another network or by another app; the rest stays as it is."
 
 
 class AlreadyFinal(Conflict):

@@ -58,6 +58,11 @@ PATHS_IN_FLIGHT_MAX: Final = 512  # payments carried at the same time; more are 
 STREAMS_MAX: Final = 256  # streams of one process; more are answered 503
 STREAMS_EACH_MAX: Final = 32  # streams of one sender; more are answered 429
 
+# Pages
+LINK_LIFE_MS: Final = 5 * 60_000  # ms a code shown on one screen may wait to be read by the other
+SESSION_GRACE_MS: Final = 10 * 60_000  # ms a page session outlives its payment, to show how that ended
+CAPABILITIES_MAX: Final = 32  # links of one payment; more are answered 429
+
 # Tries
 PASSWORD_TRIES_MAX: Final = 10  # wrong passwords of one user in the window (PCI DSS 8.3.4)
 PASSWORD_TRIES_WINDOW_MS: Final = 30 * 60_000  # ms

@@ -66,12 +66,11 @@ async def sweeping(platform: Platform, desk: Office) -> AsyncIterator[None]:
             await desk.store.checkpoint()
             last_checkpoint = now
 
-    async def purge_enrolments() -> None:
+    async def purge_unused() -> None:
         await desk.store.transact(lambda books: books.purge_enrolments(desk.clock.now()))
+        await desk.store.transact(lambda books: books.purge_capabilities(desk.clock.now()))
 
-    task = asyncio.create_task(
-        Sweep(platform, carriers, more=(keep_revocation_list, empty_log, purge_enrolments)).run()
-    )
+    task = asyncio.create_task(Sweep(platform, carriers, more=(keep_revocation_list, empty_log, purge_unused)).run())
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Channels: the registered ways a part may reach the platform (claim 1), and how a party gets its certificate (33)."""
+"""Channels (claim 1), how a party gets its certificate (33), and the links that make a browser page a channel."""
 
 from enum import StrEnum
 
@@ -70,3 +70,42 @@ class Enrolment(Struct, frozen=True, kw_only=True):
     csr: bytes | None = None
     key: str | None = None
     chain: bytes | None = None
+
+
+class PageKind(StrEnum):
+    """Which of the payer's two pages a link opens; each is a channel of its own."""
+
+    PC = "pc"
+    PHONE = "phone"
+
+
+class CapabilityState(StrEnum):
+    """Where a capability stands: ISSUED → STARTED → WATCHING (handed to another person) or ENDED (replaced, over)."""
+
+    ISSUED = "issued"
+    STARTED = "started"
+    WATCHING = "watching"
+    ENDED = "ended"
+
+
+class Capability(Struct, frozen=True, kw_only=True):
+    """One link to one page of one payment, and the one session that was started with it.
+
+    `id` and `sealed_key` (the MAC key, sealed) are derived from the link's secret, which no store holds. The session
+    has an id and a sealed MAC key of its own; `device` and `network` are keyed digests of what the start came from.
+    `until` is when the session ends.
+    """
+
+    id: str
+    payment_id: str
+    kind: PageKind
+    sealed_key: bytes
+    issued_at: Millis
+    expires_at: Millis
+    state: CapabilityState = CapabilityState.ISSUED
+    session: str | None = None
+    session_key: bytes | None = None
+    device: bytes | None = None
+    network: bytes | None = None
+    started_at: Millis | None = None
+    until: Millis | None = None

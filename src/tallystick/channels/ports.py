@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from tallystick.channels.model import Channel, Enrolment, EnrolmentState
+from tallystick.channels.model import Capability, CapabilityState, Channel, Enrolment, EnrolmentState
 from tallystick.crypto.ca import Profile
 from tallystick.runtime import Millis
 
@@ -49,6 +49,34 @@ class EnrolmentBook(Protocol):
 
     async def purge_enrolments(self, now: Millis) -> int:
         """Delete those whose time is over; returns how many went."""
+        ...
+
+
+class CapabilityBook(Protocol):
+    """Links to payers' pages, and the sessions started with them."""
+
+    async def add_capability(self, capability: Capability) -> None:
+        """Add an issued one; raises AlreadyExists when the id is taken."""
+        ...
+
+    async def capability(self, capability_id: str) -> Capability | None:
+        """Find one by its own id."""
+        ...
+
+    async def page_session(self, session: str) -> Capability | None:
+        """Find the one that a session was started with."""
+        ...
+
+    async def capabilities_of(self, payment_id: str) -> list[Capability]:
+        """List those of a payment, oldest first."""
+        ...
+
+    async def replace_capability(self, capability: Capability, *, expected: CapabilityState) -> bool:
+        """Store a changed one by compare-and-set on its state; True if it was `expected`."""
+        ...
+
+    async def purge_capabilities(self, now: Millis) -> int:
+        """Delete those whose link and session are both over; returns how many went."""
         ...
 
 

@@ -13,6 +13,7 @@ from tallystick.testing.memory_books import (
     MemoryReplay,
     MemoryUsers,
 )
+from tallystick.testing.memory_capabilities import MemoryCapabilities
 from tallystick.testing.memory_enrolments import MemoryEnrolments
 from tallystick.testing.memory_events import MemoryWebhooks
 from tallystick.testing.memory_intents import MemoryIntents
@@ -27,6 +28,7 @@ T = TypeVar("T")
 class MemoryBooks(
     MemoryChannels,
     MemoryEnrolments,
+    MemoryCapabilities,
     MemoryReplay,
     MemoryIntents,
     MemoryClaims,

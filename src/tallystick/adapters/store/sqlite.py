@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from tallystick.adapters.store.drive import drive
 from tallystick.adapters.store.sqlite_book import Cache
+from tallystick.adapters.store.sqlite_capabilities import SqliteCapabilities
 from tallystick.adapters.store.sqlite_channels import SqliteChannels
 from tallystick.adapters.store.sqlite_claims import SqliteClaims
 from tallystick.adapters.store.sqlite_enrolments import SqliteEnrolments
@@ -38,6 +39,7 @@ T = TypeVar("T")
 class SqliteBooks(
     SqliteChannels,
     SqliteEnrolments,
+    SqliteCapabilities,
     SqliteReplay,
     SqlitePayments,
     SqliteParts,

@@ -1,0 +1,88 @@
+"""Links to payers' pages and their sessions in SQLite."""
+
+# ruff: noqa: S608  # every text is built from constants of this module
+
+from tallystick.adapters.store.sqlite_book import Row, SqliteBook
+from tallystick.channels.model import Capability, CapabilityState, PageKind
+from tallystick.errors import AlreadyExists
+from tallystick.runtime import Millis
+
+COLUMNS = """id, payment_id, kind, sealed_key, issued_at, expires_at, state, session, session_key, device, network,
+    started_at, until"""
+ADD = f"INSERT INTO capability ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+FIND = f"SELECT {COLUMNS} FROM capability WHERE id = ?"
+BY_SESSION = f"SELECT {COLUMNS} FROM capability WHERE session = ?"
+LIST = f"SELECT {COLUMNS} FROM capability WHERE payment_id = ? ORDER BY seq"
+REPLACE = """
+    UPDATE capability SET state = ?, session = ?, session_key = ?, device = ?, network = ?, started_at = ?, until = ?
+    WHERE id = ? AND state = ?
+"""
+PURGE = "DELETE FROM capability WHERE expires_at <= ?1 AND ifnull(until, 0) <= ?1"
+
+
+class SqliteCapabilities(SqliteBook):
+    """Implement `channels.ports.CapabilityBook`."""
+
+    async def add_capability(self, capability: Capability) -> None:
+        """Add an issued one; raises AlreadyExists when the id is taken."""
+        fixed = (capability.id, capability.payment_id, capability.kind.value, capability.sealed_key)
+        row = (*fixed, capability.issued_at, capability.expires_at, *changing(capability))
+        if not self._db.execute(ADD, row).rowcount:
+            raise AlreadyExists("a link has this id")
+
+    async def capability(self, capability_id: str) -> Capability | None:
+        """Find one by its own id."""
+        row = self._db.execute(FIND, (capability_id,)).fetchone()
+        return from_row(row) if row else None
+
+    async def page_session(self, session: str) -> Capability | None:
+        """Find the one that a session was started with."""
+        row = self._db.execute(BY_SESSION, (session,)).fetchone()
+        return from_row(row) if row else None
+
+    async def capabilities_of(self, payment_id: str) -> list[Capability]:
+        """List those of a payment, oldest first."""
+        return [from_row(row) for row in self._db.execute(LIST, (payment_id,))]
+
+    async def replace_capability(self, capability: Capability, *, expected: CapabilityState) -> bool:
+        """Store a changed one by compare-and-set on its state; True if it was `expected`."""
+        row = (*changing(capability), capability.id, expected.value)
+        return self._db.execute(REPLACE, row).rowcount == 1
+
+    async def purge_capabilities(self, now: Millis) -> int:
+        """Delete those whose link and session are both over; returns how many went."""
+        return self._db.execute(PURGE, (now,)).rowcount
+
+
+def changing(capability: Capability) -> Row:
+    """Order the values that may change, as the table's columns do."""
+    return (
+        capability.state.value,
+        capability.session,
+        capability.session_key,
+        capability.device,
+        capability.network,
+        capability.started_at,
+        capability.until,
+    )
+
+
+def from_row(row: Row) -> Capability:
+    """Read a capability back."""
+    id_, payment_id, kind, sealed_key, issued_at, expires_at, state, *started = row
+    session, session_key, device, network, started_at, until = started
+    return Capability(
+        id=id_,
+        payment_id=payment_id,
+        kind=PageKind(kind),
+        sealed_key=sealed_key,
+        issued_at=issued_at,
+        expires_at=expires_at,
+        state=CapabilityState(state),
+        session=session,
+        session_key=session_key,
+        device=device,
+        network=network,
+        started_at=started_at,
+        until=until,
+    )
