@@ -11,7 +11,7 @@
     │   ├── WrongMediaType           415
     │   ├── NotAuthentic             401  who sent this is not proven
     │   │   ├── CertificateMissing · SignatureMissing · SignatureInvalid · AlgorithmRefused
-    │   │   └── DigestMismatch · Stale · TokenRefused · LinkRefused
+    │   │   └── DigestMismatch · Stale · TokenRefused · LinkRefused · ApiKeyRefused
     │   ├── Forbidden                403  proven, but not allowed
     │   │   ├── CertificateRevoked · CertificateWrongPurpose · ChannelUnknown · ChannelSuspended
     │   │   └── FieldNotAllowed
@@ -170,6 +170,13 @@ class LinkRefused(NotAuthentic):
 
     code = "link_refused"
     remedy = "Ask for a new code on the other screen, or open the payment from the shop again: each link works once."
+
+
+class ApiKeyRefused(NotAuthentic):
+    """The API key is missing, malformed, unknown, wrong, over or revoked: which of these is not told."""
+
+    code = "api_key_refused"
+    remedy = "Send Authorization: Bearer with a current key; the operator makes one: tallystick apikey add."
 
 
 class Forbidden(Refused):

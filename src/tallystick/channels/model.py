@@ -1,4 +1,4 @@
-"""Channels (claim 1), how a party gets its certificate (33), and the links that make a browser page a channel."""
+"""Channels (claim 1), how a party gets its certificate (33), links that make a page a channel, and API keys."""
 
 from enum import StrEnum
 
@@ -109,3 +109,56 @@ class Capability(Struct, frozen=True, kw_only=True):
     network: bytes | None = None
     started_at: Millis | None = None
     until: Millis | None = None
+
+
+class Role(StrEnum):
+    """What the holder of a key is for the platform; PCI DSS 7.2: no more than the work needs."""
+
+    OPERATOR = "operator"
+    APPROVER = "approver"
+    AUDITOR = "auditor"
+    MERCHANT = "merchant"
+
+
+class Scope(StrEnum):
+    """What a key may be used for.
+
+    `order` creates a payment and supplies the holder's own half of it; no scope at all completes a payment, for the
+    other half comes over a channel that no API key speaks for.
+    """
+
+    ORDER = "order"
+    READ = "read"
+    REFUND = "refund"
+    ADMIN = "admin"
+    APPROVE = "approve"
+
+
+class ApiKey(Struct, frozen=True, kw_only=True):
+    """One key of a holder: a merchant's, for the merchants' API, or an operator's, for the commands.
+
+    The secret is in no place but with its holder: `digest` is its keyed digest. `holder` stays when keys are rotated,
+    so what belongs to a holder belongs to none of its keys. `mac` covers all members but itself: a row that was edited
+    in the database opens nothing.
+    """
+
+    id: str
+    holder: str
+    role: Role
+    scopes: frozenset[Scope]
+    live: bool
+    digest: bytes
+    created_at: Millis
+    expires_at: Millis
+    revoked_at: Millis | None = None
+    mac: bytes = b""
+
+
+class Principal(Struct, frozen=True, kw_only=True):
+    """Who a proven API key speaks for, and what it may do."""
+
+    holder: str
+    key_id: str
+    role: Role
+    scopes: frozenset[Scope]
+    live: bool

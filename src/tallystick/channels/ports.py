@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from tallystick.channels.model import Capability, CapabilityState, Channel, Enrolment, EnrolmentState
+from tallystick.channels.model import ApiKey, Capability, CapabilityState, Channel, Enrolment, EnrolmentState
 from tallystick.crypto.ca import Profile
 from tallystick.runtime import Millis
 
@@ -77,6 +77,30 @@ class CapabilityBook(Protocol):
 
     async def purge_capabilities(self, now: Millis) -> int:
         """Delete those whose link and session are both over; returns how many went."""
+        ...
+
+
+class ApiKeyBook(Protocol):
+    """API keys: their digests, never the keys."""
+
+    async def api_key(self, key_id: str) -> ApiKey | None:
+        """Find one by its id."""
+        ...
+
+    async def api_keys(self) -> list[ApiKey]:
+        """List all, oldest first, revoked and expired ones too: they say who could do what."""
+        ...
+
+    async def put_api_key(self, key: ApiKey) -> None:
+        """Add a key, or replace the one of this id."""
+        ...
+
+    async def note_key_use(self, key_id: str, at: Millis) -> None:
+        """Note when a key was used last; an earlier time than the one noted, and an unknown key, change nothing."""
+        ...
+
+    async def key_uses(self) -> dict[str, Millis]:
+        """Return when each key was used last; a key never used is not in it."""
         ...
 
 

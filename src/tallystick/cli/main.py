@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from tallystick.cli.apikey import apikey
 from tallystick.cli.app import App, Group, this_user
 from tallystick.cli.ca import ca
 from tallystick.cli.channel import channel
@@ -57,6 +58,7 @@ def cli(ctx: click.Context, data: Path, operator: str | None) -> None:
 
 
 for command in (
+    apikey,
     ca,
     channel,
     delivery,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, Protocol, TypeVar
 
 from tallystick.assembly.ports import ClaimBook, PaymentBook
-from tallystick.channels.ports import CapabilityBook, ChannelBook
+from tallystick.channels.ports import ApiKeyBook, CapabilityBook, ChannelBook
 from tallystick.delivery.ports import ConnectorBook, IntentBook, PullBook
 from tallystick.routing.ports import RouteBook
 from tallystick.security.ports import ReplayBook
@@ -21,6 +21,7 @@ B_co = TypeVar("B_co", covariant=True)
 class Books(
     ChannelBook,
     CapabilityBook,
+    ApiKeyBook,
     ReplayBook,
     PaymentBook,
     ClaimBook,

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from tallystick.adapters.store.drive import drive
 from tallystick.errors import Misconfigured, StoreFailed
+from tallystick.testing.memory_access import MemoryApiKeys
 from tallystick.testing.memory_books import (
     MemoryChannels,
     MemoryConnectors,
@@ -29,6 +30,7 @@ class MemoryBooks(
     MemoryChannels,
     MemoryEnrolments,
     MemoryCapabilities,
+    MemoryApiKeys,
     MemoryReplay,
     MemoryIntents,
     MemoryClaims,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from tallystick.adapters.store.drive import drive
+from tallystick.adapters.store.sqlite_access import SqliteApiKeys
 from tallystick.adapters.store.sqlite_book import Cache
 from tallystick.adapters.store.sqlite_capabilities import SqliteCapabilities
 from tallystick.adapters.store.sqlite_channels import SqliteChannels
@@ -40,6 +41,7 @@ class SqliteBooks(
     SqliteChannels,
     SqliteEnrolments,
     SqliteCapabilities,
+    SqliteApiKeys,
     SqliteReplay,
     SqlitePayments,
     SqliteParts,
