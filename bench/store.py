@@ -83,7 +83,7 @@ def file_part(i: int, half: int) -> Work:
     async def work(books: SqliteBooks) -> None:
         await books.remember_nonce(part.channel_id, nonce, LATER)
         assert await books.stored_answer(part.channel_id, nonce) is None
-        if await books.open_payment(payment.element.digest, "card") is None:
+        if await books.open_payment(payment.element, "card") is None:
             await books.add_payment(payment)
         await books.part_facts(payment.id)
         await books.add_part(part)

@@ -105,8 +105,8 @@ async def settle_quarantine(
     async def act(books: Books, choice: Choice) -> bytes:
         nonlocal joined
         policy = policies.find(platform.policies, choice.policy)
-        element = read_element(choice.element, platform.keyring.key(Purpose.BLIND_INDEX))
-        payment = await books.open_payment(element.digest, policy.name)
+        element = read_element(choice.element, platform.keyring.readable(Purpose.BLIND_INDEX))
+        payment = await books.open_payment(element, policy.name)
         if payment is not None and choice.part is not None:
             filed = await choose(books, platform.epochs, payment, policy, choice.part, arrival.at)
             joined = filed.payment_id if filed.joined else None
@@ -148,7 +148,7 @@ async def issue_value(
     async def act(books: Books, issued: IssuedValue) -> bytes:
         if not 0 < issued.valid_for <= VALUE_VALID_MAX:
             raise FieldInvalid(f"a value is valid for 1 to {VALUE_VALID_MAX} seconds", field="valid_for")
-        element = backend_element(platform.keyring.key(Purpose.BLIND_INDEX), back_end.id, issued.value)
+        element = backend_element(platform.keyring.readable(Purpose.BLIND_INDEX), back_end.id, issued.value)
         until = Millis(arrival.at + issued.valid_for * 1000)
         await numbers.issue_value(Within(books), element=element, user_id=None, now=arrival.at, valid_until=until)
         return _DONE
@@ -185,7 +185,7 @@ def _plan(platform: Platform, new: NewPayment, owner: str, now: Millis) -> tuple
     payment = Payment(
         id=new_id("pay", platform.randomness),
         policy=policy.name,
-        element=code_element(platform.keyring.key(Purpose.BLIND_INDEX), code),
+        element=code_element(platform.keyring.readable(Purpose.BLIND_INDEX), code),
         claimed=True,
         opened_at=now,
         expires_at=Millis(now + new.expires_in * 1000),

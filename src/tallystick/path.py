@@ -99,7 +99,7 @@ async def accept(
     bound = await _payment_binding(platform.store, envelope.payment)
     clear = open_envelope(envelope, arrival, verified, platform.opening_keys, bound)
     content = read_content(clear, _content)
-    taken = take_in(content, channel, platform.policies, platform.keyring.key(Purpose.BLIND_INDEX))
+    taken = take_in(content, channel, platform.policies, platform.keyring.readable(Purpose.BLIND_INDEX))
     part = _part(platform, taken, channel.id, certificate, arrival.at)
     filing = Filing(
         part=part,

@@ -1,6 +1,7 @@
 """What every store promises about issued elements."""
 
 import pytest
+from msgspec.structs import replace
 from store_samples import AnyStore, at, element
 
 from tallystick.assembly.facts import ElementKind
@@ -99,3 +100,15 @@ async def test_a_purge_takes_ended_claims_up_to_its_limit_and_a_second_one_nothi
     assert purges == [2, 0]
     assert [1, 1, 0] == [await store.transact(lambda books: books.purge_claims(at(3_001), 1)) for _ in range(3)]
     assert await claimed(store, element(bytes([0]), ElementKind.CODE), 8_999) == Claim(payment_id="pay_2")
+
+
+async def test_an_element_is_found_by_the_digest_of_any_key_and_free_under_none_that_is_taken(store: AnyStore) -> None:
+    rotated = replace(NUMBER, digest=b"number under the next key", others=(b"unused", NUMBER.digest))
+    await issue(store, NUMBER, MINE, 0, 1_000)
+
+    assert MINE == await claimed(store, rotated, 500)
+    with pytest.raises(AlreadyExists):
+        await issue(store, rotated, YOURS, 500, 1_500)
+    await issue(store, rotated, YOURS, 1_000, 2_000)
+    assert await claimed(store, NUMBER, 1_500) is None
+    assert YOURS == await claimed(store, replace(rotated, others=()), 1_500)

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from store_samples import ORDER, AnyStore, at, element, part, payment
 
 from tallystick.assembly.facts import ElementKind, Fate, PaymentState
@@ -61,9 +62,9 @@ async def test_one_payment_without_a_fate_waits_under_an_element_and_policy(stor
     with pytest.raises(AlreadyExists):
         await add(store, payment("pay_2", element=element(b"same")))
     await add(store, payment("pay_3", element=element(b"same"), policy="login"))
-    waiting = await store.transact(lambda books: books.open_payment(b"same", "card"))
+    waiting = await store.transact(lambda books: books.open_payment(element(b"same"), "card"))
     assert waiting == payment("pay_1", element=element(b"same"))
-    assert await store.transact(lambda books: books.open_payment(b"other", "card")) is None
+    assert await store.transact(lambda books: books.open_payment(element(b"other"), "card")) is None
 
 
 async def test_a_payment_id_is_never_used_twice(store: AnyStore) -> None:
@@ -77,9 +78,9 @@ async def test_an_element_is_free_again_once_its_payment_has_a_fate(store: AnySt
     await add(store, payment("pay_1", element=element(b"same")))
     await store.transact(lambda books: books.decide_fate("pay_1", Fate.EXPIRED, at(6_000)))
 
-    assert await store.transact(lambda books: books.open_payment(b"same", "card")) is None
+    assert await store.transact(lambda books: books.open_payment(element(b"same"), "card")) is None
     await add(store, payment("pay_2", element=element(b"same")))
-    waiting = await store.transact(lambda books: books.open_payment(b"same", "card"))
+    waiting = await store.transact(lambda books: books.open_payment(element(b"same"), "card"))
     assert waiting == payment("pay_2", element=element(b"same"))
 
 
@@ -282,3 +283,13 @@ async def test_a_part_filed_without_content_counts_as_erased(store: AnyStore) ->
 
     assert await store.transact(lambda books: books.sealed_parts("pay_1")) == []
     assert await store.transact(lambda books: books.part("part_1")) == facts("part_1")
+
+
+async def test_a_payment_that_waits_is_found_by_the_digest_of_any_key_and_kept_under_the_first(store: AnyStore) -> None:
+    rotated = replace(element(b"new"), others=(b"old",))
+    await add(store, payment("pay_1", element=element(b"old")))
+    waiting = await store.transact(lambda books: books.open_payment(rotated, "card"))
+    assert waiting == payment("pay_1", element=element(b"old"))
+    await store.transact(lambda books: books.decide_fate("pay_1", Fate.EXPIRED, at(6_000)))
+    await add(store, payment("pay_2", element=rotated))
+    assert payment("pay_2", element=element(b"new")) == await store.transact(lambda books: books.payment("pay_2"))

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from store_samples import AnyStore, at, channel, part, payment
+from store_samples import AnyStore, at, channel, element, part, payment
 
 from tallystick.assembly.facts import Fate
 from tallystick.assembly.model import Payment
@@ -50,7 +50,7 @@ async def test_an_error_undoes_every_effect_of_its_work_and_reaches_the_caller(s
     assert await store.transact(lambda books: books.payment("pay_1")) is None
     assert await store.transact(lambda books: books.part("part_1")) is None
     assert await store.transact(lambda books: books.payment("pay_0")) == payment("pay_0")
-    assert await store.transact(lambda books: books.open_payment(b"pay_0", "card")) == payment("pay_0")
+    assert await store.transact(lambda books: books.open_payment(element(b"pay_0"), "card")) == payment("pay_0")
     assert await store.transact(lambda books: books.next_stan("12345678", "20260101")) == 1
     with pytest.raises(Replayed):
         await store.transact(lambda books: books.remember_nonce("ch", "old", at(1)))

@@ -33,9 +33,9 @@ async def test_a_user_is_found_by_id_and_by_name(store: AnyStore) -> None:
     await store.transact(lambda books: books.add_user(row))
 
     assert await store.transact(lambda books: books.user("usr_1")) == row
-    assert await store.transact(lambda books: books.user_named(b"\x00name")) == row
+    assert await store.transact(lambda books: books.user_named((b"absent", b"\x00name"))) == row
     assert await store.transact(lambda books: books.user("usr_2")) is None
-    assert await store.transact(lambda books: books.user_named(b"name")) is None
+    assert await store.transact(lambda books: books.user_named((b"name",))) is None
 
 
 @pytest.mark.parametrize("second", [user("usr_2", name_digest=b"usr_1"), user("usr_1", name_digest=b"other")])

@@ -15,6 +15,7 @@ from tallystick.crypto.signing import Ed25519Private
 from tallystick.delivery.ports import Connector
 from tallystick.delivery.pull_queue import PullQueue
 from tallystick.runtime import SystemRandomness
+from tallystick.testing.keyring import MemoryKeyring
 from tallystick.testing.memory_store import MemoryStore
 from tallystick.testing.sandbox import pairs
 from tallystick.testing.sandbox.pairs import Pair, Place
@@ -86,7 +87,7 @@ def connector(pair: Pair, port: int, certified: Certified, clock: ShiftedClock) 
         keyid=PLATFORM_URI,
         clock=clock,
         randomness=SystemRandomness(),
-        queue=PullQueue(store, bytes(32), clock),
+        queue=PullQueue(store, MemoryKeyring(), clock),
     )
     return load_kinds()[pair.connector].build(msgspec.json.encode(pair.settings(port)), tools)
 

@@ -190,7 +190,7 @@ def later(demo_run: DemoRun, tmp_path: Path) -> Path:
 
 def test_no_key_that_remains_after_the_parts_time_opens_a_part_out_of_any_copy(demo_run: DemoRun, later: Path) -> None:
     keys = key_files(later)
-    assert {"keys/vault.key: key", "keys/at-rest.key: key", "keys/blind-index.key: key"} <= keys.keys()
+    assert {"keys/vault-1.key: key", "keys/at-rest-1.key: key", "keys/blind-index-1.key: key"} <= keys.keys()
     assert len(demo_run.sealed) > 5
     assert [] == [name for part, (_, sealed) in demo_run.sealed.items() for name in opened(keys, part, sealed)]
 

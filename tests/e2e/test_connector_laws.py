@@ -23,6 +23,7 @@ from tallystick.runtime import SystemClock, SystemRandomness
 from tallystick.secret import Pan, Secret
 from tallystick.testing.bench import Behaviour, Bench
 from tallystick.testing.conformance import ConnectorConformance
+from tallystick.testing.keyring import MemoryKeyring
 from tallystick.testing.memory_store import MemoryStore
 from tallystick.testing.sandbox import pairs, record
 from tallystick.testing.sandbox.account import AccountSandbox, AccountSandboxConfig
@@ -140,7 +141,7 @@ class SandboxBench:
             keyid=PLATFORM_URI,
             clock=SystemClock(),
             randomness=SystemRandomness(),
-            queue=PullQueue(MemoryStore(), bytes(32), SystemClock()),
+            queue=PullQueue(MemoryStore(), MemoryKeyring(), SystemClock()),
         )
         self.connector = load_kinds()[pair.connector].build(msgspec.json.encode(settings), tools)
         self._made = 0

@@ -29,6 +29,7 @@ from tallystick.runtime import SystemClock, SystemRandomness
 from tallystick.secret import Pan, Secret
 from tallystick.testing.bench import Behaviour, Bench
 from tallystick.testing.conformance import ConnectorConformance
+from tallystick.testing.keyring import MemoryKeyring
 from tallystick.testing.memory_store import MemoryStore
 from tallystick.vault.model import AccountCredential, CardCredential
 
@@ -107,7 +108,7 @@ def tools(ca: FileCa, place: Path) -> ConnectorTools:
         keyid="tallystick:platform:main",
         clock=SystemClock(),
         randomness=SystemRandomness(),
-        queue=PullQueue(MemoryStore(), bytes(32), SystemClock()),
+        queue=PullQueue(MemoryStore(), MemoryKeyring(), SystemClock()),
     )
 
 

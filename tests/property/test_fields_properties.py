@@ -12,6 +12,7 @@ from tallystick.assembly.content import PartValues, merge
 from tallystick.assembly.element import code_element, normal_phone
 from tallystick.assembly.policy import BUILT_IN, find, load, share_field
 from tallystick.crypto.binding import bind
+from tallystick.crypto.versioned import VersionedKey
 from tallystick.errors import CredentialRefused, FieldInvalid
 from tallystick.sdk.shares import split_shares
 from tallystick.secret import Pan, Secret
@@ -24,7 +25,7 @@ from tallystick.wire.part import WireOrder
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 DIGITS = st.text("0123456789", min_size=limits.PAN_MIN, max_size=limits.PAN_MAX)
 FULL_WIDTH = str.maketrans("0123456789", "０１２３４５６７８９")  # noqa: RUF001  # the very characters of the test
-KEY = bytes(32)
+KEY = (VersionedKey(1, bytes(32)),)
 
 
 def dressed(digits: str, group: int, separator: str, *, wide: bool) -> str:

@@ -68,7 +68,7 @@ async def _renew_through(users: int, batch: int, crashes: list[tuple[int, bool]]
     owners = []
     for notice in await whole.transact(lambda book: book.due_notices(desk.clock.now(), 100)):
         number = open_notice(desk.keyring, notice).text.partition(" is ")[2][:8]
-        element = institution_element(desk.keyring.key(Purpose.BLIND_INDEX), BANK.id, number)
+        element = institution_element(desk.keyring.readable(Purpose.BLIND_INDEX), BANK.id, number)
         claim = await whole.transact(lambda book, element=element: book.claim(element, desk.clock.now()))
         assert claim is not None
         owners.append(claim.user_id)

@@ -1,9 +1,13 @@
 """Correlation elements: parse, normalise, and reduce to a keyed digest (patent claims 2, 4, 9, 10).
 
-The clear element exists only while a message is read; stores hold `kdf.digest` of it under the blind-index key.
+The clear element exists only while a message is read; stores hold `versioned.digest` of it under the blind-index key.
+
+`blind_keys` are those of `Keyring.readable`: the first one makes the digest that is stored, the others find what was
+stored before or is stored meanwhile by a process that has not heard of a rotation yet.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 import phonenumbers
@@ -11,19 +15,23 @@ import phonenumbers
 from tallystick import limits
 from tallystick.assembly.facts import ElementKind
 from tallystick.assembly.model import Element
-from tallystick.crypto import kdf
+from tallystick.crypto import versioned
+from tallystick.crypto.versioned import VersionedKey
 from tallystick.errors import FieldInvalid
 from tallystick.runtime import Randomness
 from tallystick.security.folding import fold, fold_digits
+
+BlindKeys = Sequence[VersionedKey]
+"""At least one."""
 
 _COUNTRY_CODE_MAX: Final = 3  # digits (ITU-T E.164)
 CODE_ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXY"  # no 0 O 1 I, nor Z: it reads as 2
 _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")  # at most 15 digits (ITU-T E.164)
 
 
-def phone_element(blind_key: bytes, phone: str) -> Element:
+def phone_element(blind_keys: BlindKeys, phone: str) -> Element:
     """Make the element of a mobile number; raises FieldInvalid when it is not a possible E.164 number."""
-    return _element(blind_key, ElementKind.PHONE, None, normal_phone(phone))
+    return _element(blind_keys, ElementKind.PHONE, None, normal_phone(phone))
 
 
 def normal_phone(phone: str) -> str:
@@ -55,12 +63,12 @@ def _number(digits: str) -> phonenumbers.PhoneNumber:
     raise FieldInvalid("the phone number's country code is not one in use", field="phone")
 
 
-def code_element(blind_key: bytes, code: str) -> Element:
+def code_element(blind_keys: BlindKeys, code: str) -> Element:
     """Make the element of a per-transaction code; case and separators do not matter."""
     folded = fold_digits(code).upper()
     if len(folded) != limits.CODE_LENGTH or not set(folded) <= set(CODE_ALPHABET):
         raise FieldInvalid(f"a code has {limits.CODE_LENGTH} letters and digits without look-alikes", field="code")
-    return _element(blind_key, ElementKind.CODE, None, folded)
+    return _element(blind_keys, ElementKind.CODE, None, folded)
 
 
 def new_code(randomness: Randomness) -> str:
@@ -68,22 +76,22 @@ def new_code(randomness: Randomness) -> str:
     return "".join(CODE_ALPHABET[randomness.below(len(CODE_ALPHABET))] for _ in range(limits.CODE_LENGTH))
 
 
-def institution_element(blind_key: bytes, institution: str, number: str) -> Element:
+def institution_element(blind_keys: BlindKeys, institution: str, number: str) -> Element:
     """Make the element of an institution id and a dynamic number."""
     folded = fold_digits(number)
     if len(folded) != limits.NUMBER_LENGTH or not _digits(folded):
         raise FieldInvalid(f"a dynamic number has {limits.NUMBER_LENGTH} digits", field="number")
-    return _element(blind_key, ElementKind.INSTITUTION, normal_institution(institution), folded)
+    return _element(blind_keys, ElementKind.INSTITUTION, normal_institution(institution), folded)
 
 
-def backend_element(blind_key: bytes, institution: str, value: str) -> Element:
+def backend_element(blind_keys: BlindKeys, institution: str, value: str) -> Element:
     """Make the element of a value that a back end issued."""
     folded = fold(value)
     if not limits.BACKEND_VALUE_MIN <= len(folded) <= limits.BACKEND_VALUE_MAX or not folded.isprintable():
         raise FieldInvalid(
             f"a back end's value has {limits.BACKEND_VALUE_MIN} to {limits.BACKEND_VALUE_MAX} characters", field="value"
         )
-    return _element(blind_key, ElementKind.BACKEND, normal_institution(institution), folded)
+    return _element(blind_keys, ElementKind.BACKEND, normal_institution(institution), folded)
 
 
 def normal_institution(institution: str) -> str:
@@ -98,6 +106,6 @@ def _digits(text: str) -> bool:
     return text.isascii() and text.isdigit()
 
 
-def _element(blind_key: bytes, kind: ElementKind, institution: str | None, value: str) -> Element:
-    digest = kdf.digest(blind_key, "element", kind, institution or "", value)
-    return Element(kind=kind, digest=digest, institution=institution)
+def _element(blind_keys: BlindKeys, kind: ElementKind, institution: str | None, value: str) -> Element:
+    digest, *others = (versioned.digest(key, "element", kind, institution or "", value) for key in blind_keys)
+    return Element(kind=kind, digest=digest, institution=institution, others=tuple(others))

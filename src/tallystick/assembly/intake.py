@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from tallystick.assembly import policy as policies
 from tallystick.assembly.content import PartValues, decode_share
-from tallystick.assembly.element import backend_element, code_element, institution_element, phone_element
+from tallystick.assembly.element import BlindKeys, backend_element, code_element, institution_element, phone_element
 from tallystick.assembly.facts import Order
 from tallystick.assembly.model import Element, SplitPolicy
 from tallystick.channels.model import Channel
@@ -38,7 +38,7 @@ class Intake(Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...]
 
 
-def take_in(content: PartContent, channel: Channel, table: Mapping[str, SplitPolicy], blind_key: bytes) -> Intake:
+def take_in(content: PartContent, channel: Channel, table: Mapping[str, SplitPolicy], blind_keys: BlindKeys) -> Intake:
     """Check an opened part.
 
     1. The policy exists: PolicyUnknown.
@@ -49,7 +49,7 @@ def take_in(content: PartContent, channel: Channel, table: Mapping[str, SplitPol
     # 1.
     policy = policies.find(table, content.policy)
     # 2.
-    element = read_element(content.element, blind_key)
+    element = read_element(content.element, blind_keys)
     order = read_order(content.order) if content.order else None
     fields = check_fields(content.fields)
     if content.share is not None:
@@ -75,17 +75,17 @@ def take_in(content: PartContent, channel: Channel, table: Mapping[str, SplitPol
     )
 
 
-def read_element(element: WireElement, blind_key: bytes) -> Element:
+def read_element(element: WireElement, blind_keys: BlindKeys) -> Element:
     """Reduce a correlation element to its digest; raises FieldInvalid."""
     match element:
         case PhoneElement():
-            return phone_element(blind_key, element.phone)
+            return phone_element(blind_keys, element.phone)
         case CodeElement():
-            return code_element(blind_key, element.code)
+            return code_element(blind_keys, element.code)
         case InstitutionElement():
-            return institution_element(blind_key, element.institution, element.number)
+            return institution_element(blind_keys, element.institution, element.number)
         case BackEndElement():
-            return backend_element(blind_key, element.institution, element.value)
+            return backend_element(blind_keys, element.institution, element.value)
         case _:
             assert_never(element)
 

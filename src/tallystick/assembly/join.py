@@ -96,7 +96,7 @@ async def choose(
 
 async def still_open(book: PaymentBook, element: Element, policy: SplitPolicy, now: Millis) -> Payment | None:
     """Find the payment that waits under an element; one whose time is over expires here, before the sweep sees it."""
-    payment = await book.open_payment(element.digest, policy.name)
+    payment = await book.open_payment(element, policy.name)
     if payment is None or payment.expires_at > now:
         return payment
     await book.decide_fate(payment.id, Fate.EXPIRED, now)

@@ -9,12 +9,19 @@ from tallystick.runtime import Millis
 class Element(Struct, frozen=True, kw_only=True):
     """A correlation element as it is stored: only its keyed digest (patent claim 2).
 
-    `institution` is the back end's id where the element names one (kinds `institution` and `backend`).
+    `institution` is the back end's id where the element names one (kinds `institution` and `backend`). `others` are the
+    digests under the keys that are not active: what is looked up may be stored under any of them, `digest` first.
     """
 
     kind: ElementKind
     digest: bytes
     institution: str | None = None
+    others: tuple[bytes, ...] = ()
+
+    @property
+    def digests(self) -> tuple[bytes, ...]:
+        """All digests by which the element may be found."""
+        return (self.digest, *self.others)
 
 
 class Claim(Struct, frozen=True, kw_only=True):

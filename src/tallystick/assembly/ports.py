@@ -14,8 +14,8 @@ class PaymentBook(Protocol):
         """Find a payment by id."""
         ...
 
-    async def open_payment(self, digest: bytes, policy: str) -> Payment | None:
-        """Find the payment without a fate that waits under this element digest and policy: at most one."""
+    async def open_payment(self, element: Element, policy: str) -> Payment | None:
+        """Find the payment without a fate that waits under one of this element's digests and this policy."""
         ...
 
     async def add_payment(self, payment: Payment) -> None:
@@ -96,7 +96,7 @@ class ClaimBook(Protocol):
     """Elements that somebody issued: codes, dynamic numbers, back ends' values."""
 
     async def claim(self, element: Element, now: Millis) -> Claim | None:
-        """Find what an issued element stands for while it is valid; never called for phone numbers."""
+        """Find what an issued element stands for while it is valid, by any of its digests; none is a phone number."""
         ...
 
     async def issue_claim(self, element: Element, claim: Claim, *, valid_from: Millis, valid_until: Millis) -> None:

@@ -76,7 +76,7 @@ def create(root: Path, settings_toml: str) -> Layout:
     root.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
     for path in (layout.keys, layout.epochs, layout.recovery, layout.opening, layout.certificate.parent):
         path.mkdir(mode=PRIVATE_DIRECTORY)
-    FileKeyring.create(layout.keys, randomness)
+    FileKeyring.create(layout.keys, randomness, clock.now())
     FileCa.create(layout.ca, name="Tallystick", now=clock.now())
     (root / FILE_NAME).write_text(settings_toml, encoding="utf-8")
     return layout

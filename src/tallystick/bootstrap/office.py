@@ -42,16 +42,17 @@ class Office:
 async def office(root: Path, settings: Settings) -> AsyncIterator[Office]:
     """Open a platform's books and keys for an operator's command; a serving process may run at the same time."""
     layout = Layout(root)
+    clock = SystemClock()
     store, stretcher = SqliteStore(layout.store), PooledStretcher()
     try:
         yield Office(
             layout=layout,
             settings=settings,
             store=store,
-            keyring=FileKeyring.load(layout.keys),
+            keyring=FileKeyring.load(layout.keys, clock=clock),
             ca=FileCa(layout.ca, status_url=settings.ca.url),
             stretcher=stretcher,
-            clock=SystemClock(),
+            clock=clock,
             randomness=SystemRandomness(),
         )
     finally:

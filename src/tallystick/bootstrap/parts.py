@@ -13,7 +13,6 @@ from tallystick.delivery.pull_queue import PullQueue
 from tallystick.errors import Misconfigured
 from tallystick.routing.model import BackEnd
 from tallystick.runtime import Clock
-from tallystick.security.ports import Purpose
 from tallystick.vault.model import Medium
 from tallystick.vault.ports import Carrier
 
@@ -40,7 +39,7 @@ def mail_and_sms(settings: Settings, clock: Clock) -> dict[Medium, Carrier]:
 
 def pull_queue(desk: Office) -> PullQueue:
     """Return the deliveries that back ends fetch; one for a process, since it wakes who waits in it."""
-    return PullQueue(desk.store, desk.keyring.key(Purpose.AT_REST), desk.clock)
+    return PullQueue(desk.store, desk.keyring, desk.clock)
 
 
 def connector_registry(desk: Office, queue: PullQueue) -> ConnectorRegistry:

@@ -7,13 +7,15 @@ token alone where the settings say so, approves; the party repeats its request a
 import binascii
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
 from tallystick.channels.model import Enrolment, EnrolmentState
 from tallystick.channels.ports import EnrolmentBook, Issuer
-from tallystick.crypto import ca, kdf
+from tallystick.crypto import ca, versioned
+from tallystick.crypto.versioned import VersionedKey
 from tallystick.crypto.x509 import alternative_names
 from tallystick.errors import Conflict, FieldInvalid, NotFound, TokenRefused
 from tallystick.runtime import Clock, Millis, Randomness, new_id
@@ -34,7 +36,7 @@ class Invitation(NamedTuple):
 
 
 def invitation(
-    key: bytes, clock: Clock, randomness: Randomness, *, uri: str, hosts: tuple[str, ...], ttl: int
+    key: VersionedKey, clock: Clock, randomness: Randomness, *, uri: str, hosts: tuple[str, ...], ttl: int
 ) -> Invitation:
     """Make an invitation for one identity, valid `ttl` ms; `key` digests its token.
 
@@ -58,12 +60,13 @@ def invitation(
     return Invitation(enrolment, Secret(f"{enrolment_id}.{urlsafe_b64encode(secret).decode().rstrip('=')}"))
 
 
-async def present(book: EnrolmentBook, key: bytes, token: Secret, now: Millis) -> Enrolment | None:
+async def present(book: EnrolmentBook, keys: Sequence[VersionedKey], token: Secret, now: Millis) -> Enrolment | None:
     """Return the invitation that a token opens, or None: a caller learns nothing more.
 
     1. The token has the form of one and names an invitation that is not over.
     2. Fewer than WRONG_MAX wrong tokens were tried under this invitation.
-    3. Its secret is the invitation's, compared in constant time under a key; a wrong one is counted.
+    3. Its secret is the invitation's, compared in constant time under the key its digest names (one of
+       `keys`); a wrong one is counted.
 
     None is a value and no error, so that the caller's transaction keeps the count of 3.
     """
@@ -76,7 +79,8 @@ async def present(book: EnrolmentBook, key: bytes, token: Secret, now: Millis) -
     if found.wrong >= WRONG_MAX:
         return None
     # 3.
-    if not hmac.compare_digest(_digest(key, enrolment_id, secret), found.digest):
+    made = [_digest(key, enrolment_id, secret) for key in keys]
+    if not any(hmac.compare_digest(digest, found.digest) for digest in made):
         await book.replace_enrolment(replace(found, wrong=found.wrong + 1), expected=found.state)
         return None
     return found
@@ -158,5 +162,5 @@ def _split(token: Secret) -> tuple[str, bytes]:
         return "", b""
 
 
-def _digest(key: bytes, enrolment_id: str, secret: bytes) -> bytes:
-    return kdf.digest(key, "enrolment", enrolment_id, secret.hex())
+def _digest(key: VersionedKey, enrolment_id: str, secret: bytes) -> bytes:
+    return versioned.digest(key, "enrolment", enrolment_id, secret.hex())

@@ -23,7 +23,6 @@ from tallystick.routing.model import BackEnd, NumberPolicy, RouteChange, Status
 from tallystick.routing.table import with_back_end
 from tallystick.runtime import new_id
 from tallystick.secret import Secret
-from tallystick.security.ports import Purpose
 from tallystick.security.verify import seal_sender_key
 from tallystick.vault import keep, numbers, users
 from tallystick.vault.model import Contact, Credential
@@ -58,7 +57,6 @@ async def add_channel(
     channel_id = new_id("ch", desk.randomness)
     mac_key = desk.randomness.token(KEY_BYTES) if public_key is None else None
     algorithm = Algorithm.HMAC_SHA256 if public_key is None else load_public(public_key).algorithm
-    at_rest = desk.keyring.key(Purpose.AT_REST)
     channel = Channel(
         id=channel_id,
         name=name,
@@ -67,7 +65,7 @@ async def add_channel(
         fields=fields,
         proves_payer=proves_payer,
         algorithm=algorithm,
-        sealed_key=seal_sender_key(at_rest, channel_id, public_key or mac_key or b""),
+        sealed_key=seal_sender_key(desk.keyring, channel_id, public_key or mac_key or b""),
         created_at=desk.clock.now(),
     )
     await desk.store.transact(lambda books: books.add_channel(channel))
@@ -163,7 +161,7 @@ async def set_connector(
         back_end = await _back_end(books, institution)
         _check_settings(back_end.connector, encoded)
         record = ConnectorRecord(settings=msgspec.Raw(encoded), sender_key=sender_key)
-        sealed = seal_record(desk.keyring.key(Purpose.AT_REST), institution, record)
+        sealed = seal_record(desk.keyring, institution, record)
         await books.put_connector_settings(institution, sealed)
         await books.put_status(institution, Status.ACTIVE)
         return structs.replace(back_end, status=Status.ACTIVE)
@@ -191,7 +189,7 @@ async def check_connector(desk: Office, back_end: BackEnd) -> bool:
     sealed = await desk.store.read(lambda books: books.connector_settings(back_end.id))
     if sealed is None:
         return False
-    record = open_record(desk.keyring.key(Purpose.AT_REST), back_end.id, sealed)
+    record = open_record(desk.keyring, back_end.id, sealed)
     _check_settings(back_end.connector, bytes(record.settings))
     return True
 

@@ -78,7 +78,7 @@ def invite(app: App, kind: str, name: str, dns: tuple[str, ...], ttl: int) -> No
             uri = f"{CHANNEL_URI}{(await administer.find_channel(desk, name)).id}"
         else:
             uri = f"{INSTITUTION_URI}{(await administer.find_institution(desk, name)).id}"
-        key = desk.keyring.key(Purpose.BLIND_INDEX)
+        key = desk.keyring.active(Purpose.BLIND_INDEX)
         made = enrol.invitation(key, desk.clock, desk.randomness, uri=uri, hosts=dns, ttl=ttl)
         await desk.store.transact(lambda books: books.add_enrolment(made.enrolment))
         return made

@@ -19,7 +19,6 @@ from tallystick.crypto import tls
 from tallystick.delivery.ports import Connector
 from tallystick.errors import Misconfigured, TallystickError
 from tallystick.routing.model import BackEnd
-from tallystick.security.ports import Purpose
 
 CONNECT_TIMEOUT_S: Final = 10.0  # s for TCP and TLS together
 MS: Final = 1_000  # ms in a second
@@ -110,7 +109,7 @@ async def _settings(desk: Office, back_end: BackEnd) -> tuple[str, tuple[bytes, 
     kind = load_kinds().get(back_end.connector)
     if kind is None:
         raise Misconfigured(f"no connector of the kind {back_end.connector} is installed")
-    settings = bytes(open_record(desk.keyring.key(Purpose.AT_REST), back_end.id, sealed).settings)
+    settings = bytes(open_record(desk.keyring, back_end.id, sealed).settings)
     kind.check(settings)
     return f"connector {kind.name}: opened and checked", (settings, kind)
 

@@ -2,7 +2,7 @@
 
 import enum
 import hmac
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -116,6 +116,13 @@ class Ed25519Private:
 
     def __init__(self, key: ed25519.Ed25519PrivateKey | None = None) -> None:
         self._key = key or ed25519.Ed25519PrivateKey.generate()
+
+    @classmethod
+    def from_raw(cls, seed: bytes) -> Self:
+        """Return the key of a 32-byte seed; raises Misconfigured when it has another length."""
+        if len(seed) != KEY_BYTES:
+            raise errors.Misconfigured(f"an Ed25519 seed has not {KEY_BYTES} bytes")
+        return cls(ed25519.Ed25519PrivateKey.from_private_bytes(seed))
 
     def public(self) -> Ed25519Public:
         """Return the public half."""

@@ -7,12 +7,13 @@ from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
-from tallystick.crypto import box
 from tallystick.crypto.binding import bind
 from tallystick.delivery import pull
 from tallystick.delivery.books import Books, Store
 from tallystick.delivery.model import PullDelivery
 from tallystick.runtime import Clock, Millis
+from tallystick.security.ports import Keyring, Purpose
+from tallystick.security.sealing import seal, unseal
 
 LOOK_S: Final = 1.0  # s after which one who waits looks into the store: another process may have changed it
 POLL_NOTED_MS: Final = 5_000  # ms between two notes that a back end polls
@@ -24,13 +25,13 @@ T = TypeVar("T")
 class PullQueue:
     """Offer deliveries, wait for what becomes of them, and for something to hand out.
 
-    `at_rest` seals what waits. Who waits names what it waits for (a delivery's key, a back end's id) and is woken by
+    What waits is sealed. Who waits names what it waits for (a delivery's key, a back end's id) and is woken by
     `call`; nothing depends on that call, since everybody looks into the store again.
     """
 
-    def __init__(self, store: Store[Books], at_rest: bytes, clock: Clock) -> None:
+    def __init__(self, store: Store[Books], keyring: Keyring, clock: Clock) -> None:
         self._store = store
-        self._at_rest = at_rest
+        self._keyring = keyring
         self._clock = clock
         self._waiting: dict[str, set[asyncio.Event]] = {}
         self._noted: dict[str, Millis] = {}
@@ -38,13 +39,13 @@ class PullQueue:
 
     async def offer(self, delivery: PullDelivery, body: bytes) -> None:
         """Write a delivery that its back end may fetch now; raises AlreadyExists, StoreFailed, Unavailable."""
-        sealed = replace(delivery, body=box.seal(self._at_rest, body, _place(delivery.key)))
+        sealed = replace(delivery, body=seal(self._keyring, Purpose.AT_REST, body, _place(delivery.key)))
         await self._store.transact(lambda books: books.add_pull(sealed))
         self.call(delivery.back_end)
 
     def body(self, delivery: PullDelivery) -> bytes:
         """Open the body of a delivery that was just taken."""
-        return box.unseal(self._at_rest, delivery.body or b"", _place(delivery.key))
+        return unseal(self._keyring, Purpose.AT_REST, delivery.body or b"", _place(delivery.key))
 
     async def find(self, key: str) -> PullDelivery | None:
         """Read a delivery."""

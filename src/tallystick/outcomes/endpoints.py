@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tallystick.crypto import box, webhooks
+from tallystick.crypto import webhooks
 from tallystick.crypto.binding import bind
 from tallystick.delivery.books import Store
 from tallystick.errors import EnvelopeUnopenable, FieldInvalid, Misconfigured, NotFound, TooMany
@@ -17,6 +17,7 @@ from tallystick.outcomes.ports import OutcomeBooks
 from tallystick.runtime import Clock, Millis, Randomness, new_id
 from tallystick.secret import Secret
 from tallystick.security.ports import Keyring, Purpose
+from tallystick.security.sealing import seal, unseal
 
 NEW_SECRET_BYTES: Final = 32  # bytes
 OVERLAP_MS: Final = 24 * 3_600_000  # ms an old secret signs along after a rotation
@@ -153,12 +154,12 @@ def _ending(secret: SigningSecret, now: Millis) -> SigningSecret:
 
 def _seal(keyring: Keyring, endpoint_id: str, secrets: Sequence[SigningSecret]) -> bytes:
     clear = msgspec.json.encode(secrets, enc_hook=_reveal)
-    return box.seal(keyring.key(Purpose.AT_REST), clear, _context(endpoint_id))
+    return seal(keyring, Purpose.AT_REST, clear, _context(endpoint_id))
 
 
 def _open(keyring: Keyring, endpoint: Endpoint) -> list[SigningSecret]:
     try:
-        clear = box.unseal(keyring.key(Purpose.AT_REST), endpoint.sealed, _context(endpoint.id))
+        clear = unseal(keyring, Purpose.AT_REST, endpoint.sealed, _context(endpoint.id))
         return msgspec.json.decode(clear, type=list[SigningSecret], dec_hook=_mask)
     except (EnvelopeUnopenable, msgspec.MsgspecError):
         pass

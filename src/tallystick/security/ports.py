@@ -3,6 +3,7 @@
 from enum import StrEnum
 from typing import Protocol
 
+from tallystick.crypto.versioned import VersionedKey
 from tallystick.runtime import Millis
 from tallystick.security.model import StoredAnswer
 
@@ -33,6 +34,16 @@ class Purpose(StrEnum):
     BLIND_INDEX = "blind-index"
     AT_REST = "at-rest"
     VAULT = "vault"
+    IDENTITY = "identity"
+
+
+class KeyState(StrEnum):
+    """Where a key is in its life; it only ever moves down this list (NIST SP 800-57 part 1, section 7)."""
+
+    PENDING = "pending"
+    ACTIVE = "active"
+    VERIFY_ONLY = "verify-only"
+    DESTROYED = "destroyed"
 
 
 class Opener(Protocol):
@@ -60,10 +71,25 @@ class OpeningKeys(Protocol):
 
 
 class Keyring(Protocol):
-    """Long-lived keys by purpose."""
+    """Long-lived keys by purpose: one active key each, which seals; the others only read.
+
+    Every call may follow a rotation by another process: hold no key longer than one piece of work.
+    """
 
     def key(self, purpose: Purpose) -> bytes:
-        """Return the 32-byte key of a purpose."""
+        """Return the secret of the active key, for what no later key has to read: nothing names its version."""
+        ...
+
+    def active(self, purpose: Purpose) -> VersionedKey:
+        """Return the key to seal, digest and sign with now."""
+        ...
+
+    def version(self, purpose: Purpose, version: int) -> VersionedKey:
+        """Return the key of one version, unless it is destroyed; raises KeyUnknown: what it sealed is gone for good."""
+        ...
+
+    def readable(self, purpose: Purpose) -> tuple[VersionedKey, ...]:
+        """Return every key that is not destroyed, the active one first: a digest may be under any of them."""
         ...
 
 

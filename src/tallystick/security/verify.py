@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from tallystick import limits
-from tallystick.crypto import box, httpsig
+from tallystick.crypto import httpsig
 from tallystick.crypto.binding import bind
 from tallystick.crypto.signing import Algorithm, HmacKey, Verifier, load_public
 from tallystick.errors import (
@@ -19,6 +19,8 @@ from tallystick.errors import (
     TooLarge,
 )
 from tallystick.security.model import Arrival, Sender
+from tallystick.security.ports import Keyring, Purpose
+from tallystick.security.sealing import seal, unseal
 
 COVERED_WITH_BODY: Final = ("@method", "@path", "content-digest", "content-type", "idempotency-key")
 COVERED_WITHOUT_BODY: Final = ("@method", "@path")
@@ -34,15 +36,15 @@ class Verified(Struct, frozen=True, kw_only=True):
     idempotency_key: str
 
 
-def seal_sender_key(at_rest: bytes, sender_id: str, key: bytes) -> bytes:
+def seal_sender_key(keyring: Keyring, sender_id: str, key: bytes) -> bytes:
     """Seal a sender's verification key (HMAC secret or public key PEM) for its row."""
-    return box.seal(at_rest, key, bind("sender-key", sender_id))
+    return seal(keyring, Purpose.AT_REST, key, bind("sender-key", sender_id))
 
 
-def sender_key(at_rest: bytes, sender: Sender) -> Verifier:
+def sender_key(keyring: Keyring, sender: Sender) -> Verifier:
     """Open and load the key registered for a sender; raises Misconfigured when row and algorithm do not agree."""
     try:
-        raw = box.unseal(at_rest, sender.sealed_key, bind("sender-key", sender.id))
+        raw = unseal(keyring, Purpose.AT_REST, sender.sealed_key, bind("sender-key", sender.id))
     except EnvelopeUnopenable as error:
         raise Misconfigured("a registered key does not open: the row or the key file is damaged") from error
     key: Verifier = HmacKey(raw) if sender.algorithm == Algorithm.HMAC_SHA256 else load_public(raw)

@@ -62,10 +62,10 @@ class EnrolmentDesk(Struct, kw_only=True):
         if request.headers.get("content-type") != JSON:
             raise WrongMediaType(f"this address takes {JSON}")
         asked = _decode(await read_body(request, ENROLMENT_BODY_MAX))
-        key, now = self.keyring.key(Purpose.BLIND_INDEX), self.clock.now()
+        keys, now = self.keyring.readable(Purpose.BLIND_INDEX), self.clock.now()
 
         async def take(books: EnrolmentBook) -> Enrolment | None:
-            found = await enrol.present(books, key, asked.token, now)
+            found = await enrol.present(books, keys, asked.token, now)
             if found is None:
                 return None
             return await enrol.submit(books, found, asked.csr.encode(), now, issuer=self.issuer)

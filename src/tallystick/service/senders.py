@@ -12,7 +12,7 @@ from tallystick.delivery.books import Books, Store
 from tallystick.routing.model import BackEnd
 from tallystick.runtime import Millis
 from tallystick.security.model import Sender
-from tallystick.security.ports import Keyring, Purpose
+from tallystick.security.ports import Keyring
 from tallystick.security.verify import sender_key
 
 KNOWN_MS: Final = 1_000  # ms a sender counts as known: so late a suspension takes effect at the latest
@@ -42,7 +42,7 @@ class Senders:
     def __init__(self, store: Store[Books], institutions: Institutions, keyring: Keyring) -> None:
         self._store = store
         self._institutions = institutions
-        self._at_rest = keyring.key(Purpose.AT_REST)
+        self._keyring = keyring
         self._known: dict[str, tuple[Millis, KnownSender]] = {}
 
     async def find(self, peer: PeerCertificate, now: Millis) -> KnownSender:
@@ -63,7 +63,7 @@ class Senders:
     async def _look_up(self, peer: PeerCertificate) -> KnownSender:
         if peer.uri is not None and peer.uri.startswith(INSTITUTION_URI):
             back_end, sender = await self._institutions.sender(named(peer, INSTITUTION_URI))
-            return KnownSender(sender=sender, key=sender_key(self._at_rest, sender), back_end=back_end)
+            return KnownSender(sender=sender, key=sender_key(self._keyring, sender), back_end=back_end)
         channel = await self._store.read(lambda books: admit(peer, books))
         sender = Sender(id=channel.id, algorithm=channel.algorithm, sealed_key=channel.sealed_key)
-        return KnownSender(sender=sender, key=sender_key(self._at_rest, sender), channel=channel)
+        return KnownSender(sender=sender, key=sender_key(self._keyring, sender), channel=channel)

@@ -1,6 +1,5 @@
 """A vault in memory: fixed keys, a clock that is set, quick passwords, and a store that breaks on demand."""
 
-import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -8,7 +7,7 @@ from tallystick.errors import StoreFailed
 from tallystick.routing.model import BackEnd, NumberPolicy, Status
 from tallystick.runtime import Millis, SystemRandomness
 from tallystick.secret import Secret
-from tallystick.security.ports import Purpose
+from tallystick.testing.keyring import MemoryKeyring
 from tallystick.testing.memory_store import MemoryStore
 from tallystick.testing.quick_stretcher import QuickStretcher
 from tallystick.vault import keep, numbers, users
@@ -30,17 +29,6 @@ BANK: Final = BackEnd(
     renew_at="04:00",
     zone="Europe/Berlin",
 )
-
-
-class FixedKeyring:
-    """Keys that follow from a label (`security.ports.Keyring`)."""
-
-    def __init__(self, label: str = "test") -> None:
-        self._label = label
-
-    def key(self, purpose: Purpose) -> bytes:
-        """Return the 32-byte key of a purpose."""
-        return hashlib.sha256(f"{self._label}/{purpose}".encode()).digest()
 
 
 class SetClock:
@@ -86,7 +74,7 @@ class VaultDesk:
 
     def __init__(self) -> None:
         self.store: VaultStore = MemoryStore()
-        self.keyring = FixedKeyring()
+        self.keyring = MemoryKeyring()
         self.clock = SetClock()
         self.stretcher = QuickStretcher()
         self.randomness = SystemRandomness()

@@ -112,9 +112,9 @@ class MemoryUsers(MemoryBook):
         """Find a user by id."""
         return self._users.get(user_id)
 
-    async def user_named(self, name_digest: bytes) -> User | None:
-        """Find a user by the keyed digest of the name."""
-        return next((user for user in self._users.rows() if user.name_digest == name_digest), None)
+    async def user_named(self, name_digests: tuple[bytes, ...]) -> User | None:
+        """Find a user by one of the keyed digests of the name."""
+        return next((user for user in self._users.rows() if user.name_digest in name_digests), None)
 
     async def count_try(self, user_id: str, now: Millis, window_ms: int) -> int:
         """Count one password try before it is checked; returns the tries since the window began, this one included."""

@@ -36,9 +36,10 @@ class MemoryPayments(MemoryEvents):
         """Find a payment by id."""
         return self._payments.get(payment_id)
 
-    async def open_payment(self, digest: bytes, policy: str) -> Payment | None:
-        """Find the payment without a fate that waits under this element digest and policy: at most one."""
-        payment_id = self._waiting.get((digest, policy))
+    async def open_payment(self, element: Element, policy: str) -> Payment | None:
+        """Find the payment without a fate that waits under one of this element's digests and this policy."""
+        found = (self._waiting.get((digest, policy)) for digest in element.digests)
+        payment_id = next(filter(None, found), None)
         return None if payment_id is None else self._payments.get(payment_id)
 
     async def add_payment(self, payment: Payment) -> None:
@@ -47,7 +48,7 @@ class MemoryPayments(MemoryEvents):
         taken = payment.fate is None and self._waiting.get(waits_under) is not None
         if taken or self._payments.get(payment.id) is not None:
             raise AlreadyExists("a payment waits under this element, or has this id")
-        self._payments.put(payment.id, payment)
+        self._payments.put(payment.id, replace(payment, element=replace(payment.element, others=())))
         if payment.fate is None:
             self._waiting.put(waits_under, payment.id)
 
@@ -162,20 +163,20 @@ class MemoryClaims(MemoryBook):
         self._issued: Table[bytes, tuple[Issued, ...]] = Table(journal)
 
     async def claim(self, element: Element, now: Millis) -> Claim | None:
-        """Find what an issued element stands for while it is valid; never called for phone numbers."""
-        for issued in self._issued.get(element.digest) or ():
-            if issued.element == element and issued.valid_from <= now < issued.valid_until:
+        """Find what an issued element stands for while it is valid, by any of its digests; none is a phone number."""
+        for issued in self._under(element):
+            if issued.valid_from <= now < issued.valid_until:
                 return issued.claim
         return None
 
     async def issue_claim(self, element: Element, claim: Claim, *, valid_from: Millis, valid_until: Millis) -> None:
         """Record an issued element; raises AlreadyExists while the same element is valid for something else."""
-        earlier = self._issued.get(element.digest) or ()
-        for issued in earlier:
+        for issued in self._under(element):
             overlaps = issued.valid_from < valid_until and valid_from < issued.valid_until
-            if issued.element == element and issued.claim != claim and overlaps:
+            if issued.claim != claim and overlaps:
                 raise AlreadyExists("this element is issued for something else at that time")
-        row = Issued(element=element, claim=claim, valid_from=valid_from, valid_until=valid_until)
+        earlier = self._issued.get(element.digest) or ()
+        row = Issued(element=replace(element, others=()), claim=claim, valid_from=valid_from, valid_until=valid_until)
         self._issued.put(element.digest, (*earlier, row))
 
     async def shorten_claims(self, user_id: str, institution: str, until: Millis) -> None:
@@ -193,6 +194,11 @@ class MemoryClaims(MemoryBook):
         for issued in gone:
             self._exchange(issued)
         return len(gone)
+
+    def _under(self, element: Element) -> list[Issued]:
+        place = (element.kind, element.institution)
+        found = [issued for digest in element.digests for issued in self._issued.get(digest) or ()]
+        return [issued for issued in found if (issued.element.kind, issued.element.institution) == place]
 
     def _all(self) -> list[Issued]:
         return [issued for group in self._issued.rows() for issued in group]

@@ -22,10 +22,11 @@ from tallystick.routing.issuers import IssuerRule
 from tallystick.routing.model import BackEnd, Status
 from tallystick.runtime import Millis, Randomness
 from tallystick.security.model import Sender
-from tallystick.security.ports import Opener, Purpose
+from tallystick.security.ports import Opener
 from tallystick.security.verify import seal_sender_key
 from tallystick.testing.clock import SeededRandomness, VirtualClock
 from tallystick.testing.connector import ScriptedConnector, ScriptedConnectors
+from tallystick.testing.keyring import MemoryKeyring
 from tallystick.testing.memory_store import MemoryStore
 from tallystick.testing.quick_stretcher import QuickStretcher
 from tallystick.testing.routes import put_back_end, put_issuer_rules
@@ -37,14 +38,6 @@ JWE_KEY: Final = "pk_jwe"
 ALL_FIELDS: Final = frozenset(
     {"pan", "expiry", "pin_block", "account", "secret", "username", "password", "scheme", "share", "order"}
 )
-
-
-class MemoryKeyring:
-    """Long-lived keys derived from one fixed text (`security.ports.Keyring`): never for anything but tests."""
-
-    def key(self, purpose: Purpose) -> bytes:
-        """Return the 32-byte key of a purpose."""
-        return kdf.derive(b"tallystick memory keyring of tests", purpose)
 
 
 class MemoryEpochs:
@@ -172,7 +165,7 @@ class MemoryPlatform:
             fields=frozenset(fields),
             proves_payer=proves_payer,
             algorithm=HmacKey.algorithm,
-            sealed_key=seal_sender_key(self.keyring.key(Purpose.AT_REST), channel_id, secret),
+            sealed_key=seal_sender_key(self.keyring, channel_id, secret),
             created_at=self.clock.now(),
         )
         await self.store.transact(lambda books: books.add_channel(channel))

@@ -7,11 +7,11 @@ from typing import Final
 
 import msgspec
 
-from tallystick.crypto import box, kdf
 from tallystick.crypto.binding import bind
 from tallystick.errors import EnvelopeUnopenable, FieldInvalid, Unavailable
 from tallystick.runtime import Clock, Millis, Randomness, new_id
 from tallystick.security.ports import Keyring, Purpose
+from tallystick.security.sealing import seal, unseal
 from tallystick.vault.model import Medium, Notice
 from tallystick.vault.ports import Carrier, VaultBooks, VaultStore
 
@@ -48,13 +48,13 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
 def seal_notice(keyring: Keyring, randomness: Randomness, medium: Medium, message: Message, now: Millis) -> Notice:
     """Make a notice that is due now; the caller adds it in the transaction of the change it tells of."""
     notice_id = new_id("ntc", randomness)
-    sealed = box.seal(_key(keyring), msgspec.json.encode(message), _context(notice_id, medium))
+    sealed = seal(keyring, Purpose.VAULT, msgspec.json.encode(message), _context(notice_id, medium))
     return Notice(id=notice_id, medium=medium, sealed=sealed, created_at=now, due_at=now)
 
 
 def open_notice(keyring: Keyring, notice: Notice) -> Message:
     """Open a notice; raises EnvelopeUnopenable when it is damaged: it can only be dropped."""
-    opened = box.unseal(_key(keyring), notice.sealed, _context(notice.id, notice.medium))
+    opened = unseal(keyring, Purpose.VAULT, notice.sealed, _context(notice.id, notice.medium))
     return msgspec.json.decode(opened, type=Message)
 
 
@@ -117,10 +117,6 @@ async def _record(store: VaultStore, notice: Notice, ending: Ending, now: Millis
             await book.drop_notice(notice.id)
 
     await store.transact(write)
-
-
-def _key(keyring: Keyring) -> bytes:
-    return kdf.derive(keyring.key(Purpose.VAULT), "notice")
 
 
 def _context(notice_id: str, medium: Medium) -> bytes:

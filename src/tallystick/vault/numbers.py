@@ -94,7 +94,7 @@ async def set_by_back_end(
     """
     if back_end.numbers is not NumberPolicy.BACK_END:
         raise Forbidden("the numbers of this institution are not set by its back end")
-    element = institution_element(keyring.key(Purpose.BLIND_INDEX), back_end.id, number)
+    element = institution_element(keyring.readable(Purpose.BLIND_INDEX), back_end.id, number)
     job = _Job(keyring, randomness, back_end, period_at(back_end, now), now)
 
     async def work(book: VaultBooks) -> None:
@@ -153,7 +153,7 @@ async def _end_earlier(book: VaultBooks, job: _Job, user_id: str) -> None:
 async def _issue_free(book: VaultBooks, job: _Job, user_id: str) -> str:
     for _ in range(DRAWS_MAX):
         number = random_digits(limits.NUMBER_LENGTH, job.randomness)
-        element = institution_element(job.keyring.key(Purpose.BLIND_INDEX), job.back_end.id, number)
+        element = institution_element(job.keyring.readable(Purpose.BLIND_INDEX), job.back_end.id, number)
         try:
             await _issue(book, job, user_id, element)
         except AlreadyExists:

@@ -23,8 +23,8 @@ class UserBook(Protocol):
         """Find a user by id."""
         ...
 
-    async def user_named(self, name_digest: bytes) -> User | None:
-        """Find a user by the keyed digest of the name."""
+    async def user_named(self, name_digests: tuple[bytes, ...]) -> User | None:
+        """Find a user by one of the keyed digests of the name."""
         ...
 
     async def count_try(self, user_id: str, now: Millis, window_ms: int) -> int:

@@ -6,16 +6,18 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
+from msgspec import structs
 
 from tallystick import limits
 from tallystick.assembly.element import normal_phone
-from tallystick.crypto import box, kdf
+from tallystick.crypto import box, kdf, versioned
 from tallystick.crypto.binding import bind
 from tallystick.crypto.passwords import PARAMETERS, SALT_BYTES, StretchedPassword
-from tallystick.errors import CredentialRefused, EnvelopeUnopenable, FieldInvalid
+from tallystick.errors import AlreadyExists, CredentialRefused, EnvelopeUnopenable, FieldInvalid
 from tallystick.runtime import Clock, Randomness, new_id
 from tallystick.secret import Secret
 from tallystick.security.ports import Keyring, Purpose
+from tallystick.security.sealing import seal, unseal
 from tallystick.vault.model import Contact, User
 from tallystick.vault.ports import Stretcher, VaultBooks, VaultStore
 
@@ -23,6 +25,19 @@ EMAIL_MAX: Final = 254  # characters, RFC 5321 section 4.5.3.1.3 without the ang
 EMAIL: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+")
 NOBODY: Final = "usr_nobody"  # tries against names that nobody has are counted here, for the same work as for a name
 NOBODYS_SALT: Final = bytes(SALT_BYTES)
+
+
+VERIFIER: Final = "verifier"
+RECORD_KEY: Final = "record-key"
+CONTACT: Final = "contact"
+
+
+class _Reach(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is sealed as a user's contact; `name` lets the index be made anew under another key."""
+
+    name: str
+    phone: str | None = None
+    email: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,39 +61,40 @@ async def register(
 ) -> str:
     """Register a payer; return the user id.
 
-    The record key is random and wrapped under a key made of both the password and the vault key: a stolen database
-    with the vault key but no password opens nothing, nor does the password without the vault key. The verifier is
-    sealed under the vault key: a stolen database alone allows no guessing of passwords.
+    The record key is random and wrapped under the password, then sealed under the vault key: a stolen database with the
+    vault key but no password opens nothing, nor does the password without the vault key, and the vault key can be
+    rotated while nobody logs in (`renew`). The verifier is sealed under the vault key too: a stolen database alone
+    allows no guessing of passwords.
 
     Raises:
         FieldInvalid: the name, the password or the contact is out of bounds (`field` says which).
         AlreadyExists: the name is taken: the payer chooses another.
         Unavailable, StoreFailed: nothing was registered; try again.
     """
-    name_digest = digest_name(keyring, username)
+    name = normal_username(username)
+    name_digests = digest_name(keyring, name)
     if not limits.PASSWORD_MIN <= len(password) <= limits.PASSWORD_MAX:
         bounds = f"{limits.PASSWORD_MIN} to {limits.PASSWORD_MAX}"
         raise FieldInvalid(f"a password has {bounds} characters", field="password")
     contact = normal_contact(contact)
     user_id, salt = new_id("usr", randomness), randomness.token(SALT_BYTES)
     stretched = await stretcher.stretch(password, salt, PARAMETERS)
-    vault_key = keyring.key(Purpose.VAULT)
+    wrapped = box.seal(stretched.wrapping_key, randomness.token(kdf.KEY_BYTES), _place(RECORD_KEY, user_id))
+    reach = msgspec.json.encode(_Reach(name=name, phone=contact.phone, email=contact.email))
     user = User(
         id=user_id,
-        name_digest=name_digest,
+        name_digest=name_digests[0],
         salt=salt,
         kdf=PARAMETERS,
-        verifier=box.seal(kdf.derive(vault_key, "verifier"), stretched.verifier, bind("verifier", user_id)),
-        wrapped_key=box.seal(
-            _wrapping_key(vault_key, stretched), randomness.token(kdf.KEY_BYTES), bind("record-key", user_id)
-        ),
-        sealed_contact=box.seal(
-            kdf.derive(vault_key, "contact"), msgspec.json.encode(contact), bind("contact", user_id)
-        ),
+        verifier=seal(keyring, Purpose.VAULT, stretched.verifier, _place(VERIFIER, user_id)),
+        wrapped_key=seal(keyring, Purpose.VAULT, wrapped, _place(RECORD_KEY, user_id)),
+        sealed_contact=seal(keyring, Purpose.VAULT, reach, _place(CONTACT, user_id)),
         created_at=clock.now(),
     )
 
     async def add(book: VaultBooks) -> None:
+        if await book.user_named(name_digests) is not None:
+            raise AlreadyExists("a user has this name")
         await book.add_user(user)
 
     await store.transact(add)
@@ -116,9 +132,8 @@ async def verify(
         raise CredentialRefused("wrong_login")
     _check_password(keyring, user, stretched)
     # 4.
-    wrapping_key = _wrapping_key(keyring.key(Purpose.VAULT), stretched)
-    record_key = open_record(wrapping_key, user.wrapped_key, bind("record-key", user.id))
-    user_id = user.id
+    user_id, place = user.id, _place(RECORD_KEY, user.id)
+    record_key = open_record(stretched.wrapping_key, _open(keyring, user.wrapped_key, place), place)
 
     async def clear(book: VaultBooks) -> None:
         await book.clear_tries(user_id)
@@ -137,13 +152,32 @@ def open_record(key: bytes, sealed: bytes, context: bytes) -> bytes:
 
 def open_contact(keyring: Keyring, user: User) -> Contact:
     """Return where a user gets notices; raises CredentialRefused("record_damaged") when the stored value is damaged."""
-    key = kdf.derive(keyring.key(Purpose.VAULT), "contact")
-    return msgspec.json.decode(open_record(key, user.sealed_contact, bind("contact", user.id)), type=Contact)
+    reach = _reach(keyring, user)
+    return Contact(phone=reach.phone, email=reach.email)
 
 
-def digest_name(keyring: Keyring, username: str) -> bytes:
-    """Return the keyed digest by which a user is found; raises FieldInvalid as `normal_username`."""
-    return kdf.digest(keyring.key(Purpose.BLIND_INDEX), "username", normal_username(username))
+def renew(keyring: Keyring, user: User) -> User:
+    """Return the user's record under the keys that are active now, without the password.
+
+    Raises:
+        CredentialRefused: "record_damaged": a value does not open; the record is left as it is.
+    """
+    reach = _reach(keyring, user)
+    again = {
+        name: seal(keyring, Purpose.VAULT, _open(keyring, sealed, place), place)
+        for name, sealed, place in (
+            ("verifier", user.verifier, _place(VERIFIER, user.id)),
+            ("wrapped_key", user.wrapped_key, _place(RECORD_KEY, user.id)),
+            ("sealed_contact", user.sealed_contact, _place(CONTACT, user.id)),
+        )
+    }
+    return structs.replace(user, name_digest=digest_name(keyring, reach.name)[0], **again)
+
+
+def digest_name(keyring: Keyring, username: str) -> tuple[bytes, ...]:
+    """Return the keyed digests by which a user is found, the active key's first; raises as `normal_username`."""
+    name = normal_username(username)
+    return tuple(versioned.digest(key, "username", name) for key in keyring.readable(Purpose.BLIND_INDEX))
 
 
 def normal_username(username: str) -> str:
@@ -171,12 +205,12 @@ def normal_contact(contact: Contact) -> Contact:
 
 async def _count_try(store: VaultStore, keyring: Keyring, clock: Clock, username: str) -> tuple[User | None, int]:
     try:
-        name_digest = digest_name(keyring, username)
+        name_digests = digest_name(keyring, username)
     except FieldInvalid:
-        name_digest = b""  # a name that cannot be registered is an unknown name, no other answer
+        name_digests = (b"",)  # a name that cannot be registered is an unknown name, no other answer
 
     async def count(book: VaultBooks) -> tuple[User | None, int]:
-        user = await book.user_named(name_digest)
+        user = await book.user_named(name_digests)
         counted = user.id if user is not None else NOBODY
         return user, await book.count_try(counted, clock.now(), limits.PASSWORD_TRIES_WINDOW_MS)
 
@@ -184,14 +218,24 @@ async def _count_try(store: VaultStore, keyring: Keyring, clock: Clock, username
 
 
 def _check_password(keyring: Keyring, user: User, stretched: StretchedPassword) -> None:
-    key = kdf.derive(keyring.key(Purpose.VAULT), "verifier")
-    verifier = open_record(key, user.verifier, bind("verifier", user.id))
+    verifier = _open(keyring, user.verifier, _place(VERIFIER, user.id))
     try:
         stretched.check(verifier)
     except CredentialRefused:
         raise CredentialRefused("wrong_login") from None
 
 
-def _wrapping_key(vault_key: bytes, stretched: StretchedPassword) -> bytes:
-    """Combine two 32-byte keys by HKDF over their concatenation: whoever lacks either one lacks the result."""
-    return kdf.derive(vault_key + stretched.wrapping_key, "record-key-wrapping")
+def _reach(keyring: Keyring, user: User) -> _Reach:
+    opened = _open(keyring, user.sealed_contact, _place(CONTACT, user.id))
+    return msgspec.json.decode(opened, type=_Reach)
+
+
+def _open(keyring: Keyring, sealed: bytes, context: bytes) -> bytes:
+    try:
+        return unseal(keyring, Purpose.VAULT, sealed, context)
+    except EnvelopeUnopenable:
+        raise CredentialRefused("record_damaged") from None
+
+
+def _place(label: str, user_id: str) -> bytes:
+    return bind(label, user_id)

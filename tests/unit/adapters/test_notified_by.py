@@ -13,7 +13,6 @@ from tallystick.adapters.connectors.registry import RELOAD_MS, ConnectorRecord, 
 from tallystick.delivery.ports import Connector
 from tallystick.errors import NotFound
 from tallystick.routing.model import BackEnd
-from tallystick.security.ports import Purpose
 from tallystick.testing.connector import ScriptedConnector
 from tallystick.testing.platform import MemoryPlatform, bank, memory_platform
 
@@ -31,7 +30,7 @@ SETTINGS: dict[str, Any] = {
 
 async def connect(world: MemoryPlatform, institution: str, settings: dict[str, Any]) -> None:
     record = ConnectorRecord(settings=msgspec.Raw(msgspec.json.encode(settings)))
-    sealed = seal_record(world.keyring.key(Purpose.AT_REST), institution, record)
+    sealed = seal_record(world.keyring, institution, record)
     await world.store.transact(lambda books: books.put_connector_settings(institution, sealed))
 
 

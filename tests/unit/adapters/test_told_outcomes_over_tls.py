@@ -23,7 +23,6 @@ from tallystick.path import carry
 from tallystick.routing.model import BackEnd
 from tallystick.runtime import SystemRandomness
 from tallystick.security.model import Sender
-from tallystick.security.ports import Purpose
 from tallystick.security.verify import seal_sender_key
 from tallystick.service.background import Carriers
 from tallystick.service.gateway import Gateway
@@ -53,8 +52,7 @@ class Institution:
 
     async def sender(self, institution: str) -> tuple[BackEnd, Sender]:
         assert self.key is not None
-        pem, at_rest = self.key.public().pem(), self.world.keyring.key(Purpose.AT_REST)
-        sealed = seal_sender_key(at_rest, institution, pem)
+        sealed = seal_sender_key(self.world.keyring, institution, self.key.public().pem())
         return BACK_END, Sender(id=institution, algorithm=self.key.algorithm, sealed_key=sealed)
 
     async def notified_by(self, _: str) -> tuple[BackEnd, Notifier]:

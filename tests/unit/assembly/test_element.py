@@ -13,10 +13,11 @@ from tallystick.assembly.element import (
     new_code,
     phone_element,
 )
+from tallystick.crypto.versioned import VersionedKey
 from tallystick.errors import FieldInvalid
 from tallystick.runtime import SystemRandomness
 
-KEY, OTHER_KEY = bytes(32), bytes(31) + b"1"
+KEY, OTHER_KEY = (VersionedKey(1, bytes(32)),), (VersionedKey(1, bytes(31) + b"1"),)
 
 
 @pytest.mark.parametrize(
@@ -63,3 +64,10 @@ def test_the_digest_depends_on_the_key_and_holds_nothing_clear() -> None:
     element = phone_element(KEY, "+8613800138000")
     assert element.digest != phone_element(OTHER_KEY, "+8613800138000").digest
     assert "13800138000" not in repr(element)
+
+
+def test_an_element_is_found_under_every_key_and_stored_under_the_first() -> None:
+    before = phone_element(KEY, "+8613800138000")
+    rotated = phone_element((VersionedKey(2, bytes(31) + b"2"), *KEY), "+8613800138000")
+    assert before.digest != rotated.digest
+    assert (rotated.digest, before.digest) == rotated.digests

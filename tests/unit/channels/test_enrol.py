@@ -8,13 +8,14 @@ from tallystick.channels import enrol
 from tallystick.channels.enrol import REQUEST_LIFE_MS, WRONG_MAX, Invitation
 from tallystick.channels.model import Enrolment, EnrolmentState
 from tallystick.crypto.ca import DAY_MS, Profile
+from tallystick.crypto.versioned import VersionedKey
 from tallystick.crypto.x509 import make_csr, new_private_key
 from tallystick.errors import Conflict, FieldInvalid, Malformed, NotFound, SignatureInvalid, TokenRefused
 from tallystick.runtime import Millis, SystemClock, SystemRandomness
 from tallystick.secret import Secret
 from tallystick.testing.memory_store import MemoryStore
 
-KEY = b"k" * 32
+KEY = VersionedKey(1, b"k" * 32)
 SHOP, OTHER = "tallystick:channel:ch_shop", "tallystick:channel:ch_other"
 CSR = make_csr(new_private_key(), common_name="enrolment")
 
@@ -43,7 +44,7 @@ async def invited(store: MemoryStore, uri: str = SHOP, hosts: tuple[str, ...] = 
 
 async def present(store: MemoryStore, token: Secret, now: Millis | None = None) -> Enrolment | None:
     at = SystemClock().now() if now is None else now
-    return await store.transact(lambda books: enrol.present(books, KEY, token, at))
+    return await store.transact(lambda books: enrol.present(books, (KEY,), token, at))
 
 
 async def submit(store: MemoryStore, token: Secret, csr: bytes = CSR, issuer: Authority | None = None) -> Enrolment:

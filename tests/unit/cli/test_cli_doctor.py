@@ -46,7 +46,7 @@ def test_an_unknown_setting_is_found(run: Run, platform: Path) -> None:
 
 @pytest.mark.parametrize(
     ("place", "check"),
-    [("", "directories"), ("epochs", "directories"), ("keys/vault.key", "keys"), ("store.db", "private files")],
+    [("", "directories"), ("epochs", "directories"), ("keys/vault-1.key", "keys"), ("store.db", "private files")],
 )
 def test_what_is_open_to_others_is_found(run: Run, platform: Path, place: str, check: str) -> None:
     path = platform / place
@@ -57,7 +57,7 @@ def test_what_is_open_to_others_is_found(run: Run, platform: Path, place: str, c
 @pytest.mark.parametrize(
     ("place", "check"),
     [
-        ("keys/at-rest.key", "keys"),
+        ("keys/at-rest-1.key", "keys"),
         ("ca/crl.pem", "revocation list"),
         ("tls/platform.pem", "certificates"),
         ("store.db", "store"),
@@ -98,7 +98,7 @@ def test_settings_of_a_connector_that_do_not_open_are_found(run: Run, platform: 
     settings.write_text(json.dumps({"host": "b", "port": 9, **keys, **texts}))
     run("institution", "connect", json.loads(made.stdout)["id"], "--settings", str(settings))
     assert {} == failing(run)
-    key = platform / "keys" / "at-rest.key"
+    key = platform / "keys" / "at-rest-1.key"
     key.write_text(key.read_text().replace('"key":"', '"key":"AAAA')[:-1])
     assert {"keys", "connectors"} <= set(failing(run))
 
@@ -151,7 +151,7 @@ def test_a_warning_never_fails_and_what_stops_the_platform_always_does(run: Run,
     results = {finding["check"]: finding["result"] for finding in report["findings"]}
     assert report["production"]
     assert "warning" == results["root key"]
-    (platform / "keys" / "vault.key").unlink()
+    (platform / "keys" / "vault-1.key").unlink()
     assert {"keys"} <= set(failing(run))
     assert {"keys"} <= set(failing(run, "--production"))
 

@@ -84,9 +84,9 @@ def test_init_settings_hold_as_they_stand_when_every_example_in_them_is_taken(
 
 
 def test_init_never_overwrites_a_platform(run: Run, platform: Path) -> None:
-    before = (platform / "keys" / "vault.key").read_bytes()
+    before = (platform / "keys" / "vault-1.key").read_bytes()
     assert "remedy:" in refused(run("init"))
-    assert before == (platform / "keys" / "vault.key").read_bytes()
+    assert before == (platform / "keys" / "vault-1.key").read_bytes()
 
 
 def test_init_refuses_a_name_no_certificate_can_carry_before_it_makes_anything(run: Run, tmp_path: Path) -> None:

@@ -27,7 +27,6 @@ from tallystick.sdk.deliveries import Deliveries
 from tallystick.sdk.requests import Credentials
 from tallystick.secret import Pan, Secret
 from tallystick.security.model import Sender
-from tallystick.security.ports import Purpose
 from tallystick.service.background import Carriers
 from tallystick.service.gateway import Gateway
 from tallystick.service.pull import PullDesk
@@ -191,7 +190,7 @@ async def open_world() -> AsyncIterator[World]:
         clock=clock,
         randomness=memory.randomness,
     )
-    queue = PullQueue(memory.store, memory.keyring.key(Purpose.AT_REST), clock)
+    queue = PullQueue(memory.store, memory.keyring, clock)
     gateway = Gateway(
         platform,
         revocations=NothingRevoked(),

@@ -38,7 +38,7 @@ def desk() -> VaultDesk:
 
 
 async def claim_of(desk: VaultDesk, number: str, now: int) -> Claim | None:
-    element = institution_element(desk.keyring.key(Purpose.BLIND_INDEX), BANK.id, number)
+    element = institution_element(desk.keyring.readable(Purpose.BLIND_INDEX), BANK.id, number)
     return await desk.store.transact(lambda book: book.claim(element, Millis(now)))
 
 
@@ -63,7 +63,7 @@ async def draw(desk: VaultDesk, *numbers: int) -> Renewal:
 
 
 def backend_value(desk: VaultDesk) -> Element:
-    return backend_element(desk.keyring.key(Purpose.BLIND_INDEX), BANK.id, "member-4711-xyz")
+    return backend_element(desk.keyring.readable(Purpose.BLIND_INDEX), BANK.id, "member-4711-xyz")
 
 
 async def test_each_enrolled_user_gets_one_number_by_every_way_the_contact_names(desk: VaultDesk) -> None:
@@ -229,7 +229,7 @@ async def test_a_value_of_the_back_end_stands_for_its_payer_until_it_ends(desk: 
 
 async def test_a_value_of_the_back_end_that_is_over_or_no_value_is_refused(desk: VaultDesk) -> None:
     value = backend_value(desk)
-    number = institution_element(desk.keyring.key(Purpose.BLIND_INDEX), BANK.id, "12345678")
+    number = institution_element(desk.keyring.readable(Purpose.BLIND_INDEX), BANK.id, "12345678")
     for element, until in ((value, desk.clock.now()), (number, Millis(desk.clock.now() + 1))):
         with pytest.raises(FieldInvalid):
             await issue_value(desk.store, element=element, user_id=None, now=desk.clock.now(), valid_until=until)

@@ -3,13 +3,14 @@
 import pytest
 
 from tallystick import limits
-from tallystick.crypto.kdf import digest
+from tallystick.crypto.versioned import VersionedKey, digest
 from tallystick.errors import AlreadyExists, CredentialRefused, FieldInvalid, StoreFailed
 from tallystick.secret import Secret
 from tallystick.security.ports import Purpose
-from tallystick.testing.desk import CONTACT, PASSWORD, WRONG, BreakingStore, FixedKeyring, VaultDesk
+from tallystick.testing.desk import CONTACT, PASSWORD, WRONG, BreakingStore, MemoryKeyring, VaultDesk
+from tallystick.testing.memory_store import MemoryStore
 from tallystick.vault.model import Contact, User
-from tallystick.vault.users import normal_contact, normal_username, open_contact
+from tallystick.vault.users import normal_contact, normal_username, open_contact, renew
 
 
 @pytest.fixture
@@ -18,8 +19,8 @@ def desk() -> VaultDesk:
 
 
 async def find(desk: VaultDesk, name: str = "payer") -> User:
-    name_digest = digest(desk.keyring.key(Purpose.BLIND_INDEX), "username", name)
-    user = await desk.store.transact(lambda book: book.user_named(name_digest))
+    name_digest = digest(desk.keyring.active(Purpose.BLIND_INDEX), "username", name)
+    user = await desk.store.transact(lambda book: book.user_named((name_digest,)))
     assert user is not None
     return user
 
@@ -92,9 +93,9 @@ async def test_a_crash_after_counting_leaves_the_try_counted(desk: VaultDesk) ->
 
 
 async def test_the_password_without_the_vault_key_opens_nothing(desk: VaultDesk) -> None:
-    class StolenIndex(FixedKeyring):
-        def key(self, purpose: Purpose) -> bytes:
-            return FixedKeyring("test" if purpose is Purpose.BLIND_INDEX else "other").key(purpose)
+    class StolenIndex(MemoryKeyring):
+        def version(self, purpose: Purpose, version: int) -> VersionedKey:
+            return MemoryKeyring("other").version(purpose, version)
 
     await desk.register()
     desk.keyring = StolenIndex()
@@ -147,3 +148,28 @@ def test_a_name_out_of_bounds_is_refused(username: str) -> None:
 def test_a_contact_that_names_nobody_or_two_is_refused(contact: Contact) -> None:
     with pytest.raises(FieldInvalid):
         normal_contact(contact)
+
+
+async def test_a_user_is_found_and_logs_in_after_both_keys_were_rotated(desk: VaultDesk) -> None:
+    user_id = await desk.register()
+    before = await desk.log_in()
+    for purpose in (Purpose.VAULT, Purpose.BLIND_INDEX):
+        desk.keyring.rotate(purpose)
+    assert before == await desk.log_in()
+    with pytest.raises(AlreadyExists):
+        await desk.register()
+    assert user_id == before.user_id
+
+
+async def test_a_renewed_record_needs_no_older_key_and_no_password(desk: VaultDesk) -> None:
+    await desk.register()
+    before, user = await desk.log_in(), await find(desk)
+    for purpose in (Purpose.VAULT, Purpose.BLIND_INDEX):
+        desk.keyring.rotate(purpose)
+    renewed = renew(desk.keyring, user)
+    for purpose in (Purpose.VAULT, Purpose.BLIND_INDEX):
+        desk.keyring.destroy(purpose, 1)
+    desk.store = MemoryStore()
+    await desk.store.transact(lambda book: book.add_user(renewed))
+    assert before == await desk.log_in()
+    assert CONTACT == open_contact(desk.keyring, renewed)

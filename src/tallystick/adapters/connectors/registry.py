@@ -1,12 +1,12 @@
 """The connectors of a running platform, built from sealed settings and kept open."""
 
+import hashlib
 from collections.abc import Callable
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
-from tallystick.crypto import box
 from tallystick.crypto.binding import bind
 from tallystick.crypto.signing import load_public
 from tallystick.delivery.books import Books, Store
@@ -18,6 +18,7 @@ from tallystick.routing.model import BackEnd
 from tallystick.runtime import Clock, Millis
 from tallystick.security.model import Sender
 from tallystick.security.ports import Keyring, Purpose
+from tallystick.security.sealing import seal, unseal
 from tallystick.security.verify import seal_sender_key
 
 RELOAD_MS: Final = 1_000  # ms a connector is used before its settings are read again
@@ -32,6 +33,7 @@ class ConnectorRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 class _Open(Struct, kw_only=True):
     sealed: bytes
+    record: bytes  # its digest: a value that was only sealed anew leaves the connector and its connections alone
     connector: GuardedConnector
     notifier: Notifier | None
     checked_at: Millis
@@ -46,7 +48,7 @@ class ConnectorRegistry:
 
     def __init__(self, store: Store[Books], keyring: Keyring, clock: Clock, build: Builder) -> None:
         self._store = store
-        self._at_rest = keyring.key(Purpose.AT_REST)
+        self._keyring = keyring
         self._clock = clock
         self._build = build
         self._open: dict[str, _Open] = {}
@@ -69,13 +71,18 @@ class ConnectorRegistry:
             held.checked_at = now
             return held.connector
         try:
-            record = open_record(self._at_rest, back_end.id, sealed)
+            record = open_record(self._keyring, back_end.id, sealed)
+            if held is not None and held.record == _digest(record):
+                held.sealed, held.checked_at = sealed, now
+                return held.connector
             inner = self._build(back_end, bytes(record.settings))
         except Misconfigured as error:
             raise NotSent("this back end's connector settings cannot be used") from error
         connector = GuardedConnector(inner, back_end, self._clock)
         notifier = inner if isinstance(inner, Notifier) else None
-        self._open[back_end.id] = _Open(sealed=sealed, connector=connector, notifier=notifier, checked_at=now)
+        self._open[back_end.id] = _Open(
+            sealed=sealed, record=_digest(record), connector=connector, notifier=notifier, checked_at=now
+        )
         if held is not None:
             await held.connector.aclose()
         return connector
@@ -89,13 +96,13 @@ class ConnectorRegistry:
             return back_end, await books.connector_settings(institution)
 
         back_end, sealed = await self._store.read(read)
-        key = open_record(self._at_rest, institution, sealed).sender_key if sealed is not None else None
+        key = open_record(self._keyring, institution, sealed).sender_key if sealed is not None else None
         if back_end is None or key is None:
             raise ChannelUnknown("no institution is registered as a sender under this certificate")
         pem = key.encode()
         algorithm = load_public(pem).algorithm
         return back_end, Sender(
-            id=institution, algorithm=algorithm, sealed_key=seal_sender_key(self._at_rest, institution, pem)
+            id=institution, algorithm=algorithm, sealed_key=seal_sender_key(self._keyring, institution, pem)
         )
 
     async def notified_by(self, institution: str) -> tuple[BackEnd, Notifier]:
@@ -119,15 +126,19 @@ class ConnectorRegistry:
         self._open.clear()
 
 
-def seal_record(at_rest: bytes, institution: str, record: ConnectorRecord) -> bytes:
+def _digest(record: ConnectorRecord) -> bytes:
+    return hashlib.sha256(msgspec.json.encode(record)).digest()
+
+
+def seal_record(keyring: Keyring, institution: str, record: ConnectorRecord) -> bytes:
     """Seal a back end's connector record for its row."""
-    return box.seal(at_rest, msgspec.json.encode(record), bind("connector", institution))
+    return seal(keyring, Purpose.AT_REST, msgspec.json.encode(record), bind("connector", institution))
 
 
-def open_record(at_rest: bytes, institution: str, sealed: bytes) -> ConnectorRecord:
+def open_record(keyring: Keyring, institution: str, sealed: bytes) -> ConnectorRecord:
     """Open a back end's connector record; raises Misconfigured when the row was tampered with."""
     try:
-        clear = box.unseal(at_rest, sealed, bind("connector", institution))
+        clear = unseal(keyring, Purpose.AT_REST, sealed, bind("connector", institution))
     except EnvelopeUnopenable as error:
         raise Misconfigured("a connector's settings do not open: the row or the key file is damaged") from error
     return msgspec.json.decode(clear, type=ConnectorRecord)

@@ -7,8 +7,10 @@ import secrets
 import stat
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import BinaryIO, Final, Self
 
+from tallystick.adapters.keys.wrapper import KeyWrapper, PlainFiles
+from tallystick.crypto.binding import bind
 from tallystick.errors import AlreadyExists, Misconfigured, NotFound
 
 DIRECTORY_MODE: Final = 0o700
@@ -25,6 +27,7 @@ class KeyDirectory:
     2. A file appears whole or not at all, and is on disk (file and directory synced) before `create` returns.
     3. A writer holds the directory's lock, so that two processes never rotate the same keys; readers take no lock.
     4. What a crash left unfinished holds key bytes: the next writer destroys it.
+    5. Each file's content is wrapped by `wrapper`, tied to the directory's and its own name.
 
     File names come from the code, never from a message. A missing directory is made, with its parents, for a writer.
 
@@ -32,8 +35,9 @@ class KeyDirectory:
         Misconfigured: the directory is missing, open to others, or written to by another process. The process stops.
     """
 
-    def __init__(self, path: Path, *, write: bool) -> None:
+    def __init__(self, path: Path, *, write: bool, wrapper: KeyWrapper | None = None) -> None:
         self._path = path
+        self._wrapper = wrapper or PlainFiles()
         if write:
             path.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
         try:
@@ -83,7 +87,8 @@ class KeyDirectory:
             content = file.read(FILE_MAX + 1)
         if len(content) > FILE_MAX:
             raise Misconfigured(f"the key file is longer than any key: {name}")
-        return content
+        # 5.
+        return self._wrapper.unwrap(content, self._context(name))
 
     def create(self, name: str, content: bytes) -> None:
         """Write a new file, durable when this returns; raises AlreadyExists when there is one of this name.
@@ -92,6 +97,23 @@ class KeyDirectory:
         """
         if name in self.names():
             raise AlreadyExists(f"there is a key file {name} already")
+        self._put(name, content)
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Write a file in place of the one of this name, if any: at every moment the old or the new one is there whole.
+
+        A process that is just reading the old one reads it to its end, so its content stays on the disk until the
+        block is used again: for what is no secret. Failures as with `create`.
+        """
+        self._put(name, content)
+
+    def changed_at(self) -> int:
+        """Return when a file last came, went or was replaced, in ns since 1970."""
+        return os.fstat(self._fd).st_mtime_ns
+
+    def _put(self, name: str, content: bytes) -> None:
+        # 5.
+        wrapped = self._wrapper.wrap(content, self._context(name))
         # 2.
         unfinished = f"{UNFINISHED}{secrets.token_hex(8)}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
@@ -99,7 +121,7 @@ class KeyDirectory:
         try:
             with os.fdopen(fd, "wb") as file:
                 os.fchmod(fd, FILE_MODE)  # whatever the umask says
-                file.write(content)
+                file.write(wrapped)
                 file.flush()
                 os.fsync(fd)
             os.rename(unfinished, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
@@ -119,11 +141,12 @@ class KeyDirectory:
         except FileNotFoundError:
             return
         with os.fdopen(fd, "wb") as file:
-            file.write(bytes(os.fstat(fd).st_size))
-            file.flush()
-            os.fsync(fd)
+            _overwrite(file, os.fstat(fd).st_size)
         os.unlink(name, dir_fd=self._fd)
         os.fsync(self._fd)
+
+    def _context(self, name: str) -> bytes:
+        return bind("key-file", self._path.name, name)
 
     def _listed(self, *, unfinished: bool) -> list[str]:
         names = os.listdir(self._fd)  # noqa: PTH208  # by descriptor: the directory that was checked
@@ -136,6 +159,12 @@ class KeyDirectory:
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 raise
             raise Misconfigured(f"another process writes to the key directory {self._path.name}") from error
+
+
+def _overwrite(file: BinaryIO, size: int) -> None:
+    file.write(bytes(size))
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _check_private(fd: int, name: str) -> None:

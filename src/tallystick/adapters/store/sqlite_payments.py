@@ -55,9 +55,10 @@ class SqlitePayments(SqliteEvents):
         row = self._db.execute(FIND, (payment_id,)).fetchone()
         return None if row is None else from_row(row)
 
-    async def open_payment(self, digest: bytes, policy: str) -> Payment | None:
-        """Find the payment without a fate that waits under this element digest and policy: at most one."""
-        row = self._db.execute(OPEN, (digest, policy)).fetchone()
+    async def open_payment(self, element: Element, policy: str) -> Payment | None:
+        """Find the payment without a fate that waits under one of this element's digests and this policy."""
+        rows = (self._db.execute(OPEN, (digest, policy)).fetchone() for digest in element.digests)
+        row = next(filter(None, rows), None)
         return None if row is None else from_row(row)
 
     async def add_payment(self, payment: Payment) -> None:

@@ -61,9 +61,9 @@ class SqliteUsers(SqliteBook):
         row = self._db.execute(FIND_USER, (user_id,)).fetchone()
         return None if row is None else user_from_row(row)
 
-    async def user_named(self, name_digest: bytes) -> User | None:
-        """Find a user by the keyed digest of the name."""
-        row = self._db.execute(FIND_NAMED, (name_digest,)).fetchone()
+    async def user_named(self, name_digests: tuple[bytes, ...]) -> User | None:
+        """Find a user by one of the keyed digests of the name."""
+        row = next(filter(None, (self._db.execute(FIND_NAMED, (each,)).fetchone() for each in name_digests)), None)
         return None if row is None else user_from_row(row)
 
     async def count_try(self, user_id: str, now: Millis, window_ms: int) -> int:

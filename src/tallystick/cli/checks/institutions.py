@@ -19,7 +19,6 @@ from tallystick.cli.checks.published import is_default, is_published
 from tallystick.crypto.mac import MacAlgorithm
 from tallystick.errors import Misconfigured, NotSent, TallystickError
 from tallystick.routing.model import BackEnd, NumberPolicy, RoutingTable, Status
-from tallystick.security.ports import Purpose
 
 ISO8583: Final = "iso8583"  # the kind of connector that takes cards only, by links of its own
 HEX_KEY: Final = re.compile(r"(?:[0-9A-Fa-f]{2}){16,64}")
@@ -164,7 +163,7 @@ async def _settings(desk: Office, back_end: BackEnd) -> bytes | None:
     sealed = await desk.store.read(lambda books: books.connector_settings(back_end.id))
     if sealed is None:
         return None
-    return bytes(open_record(desk.keyring.key(Purpose.AT_REST), back_end.id, sealed).settings)
+    return bytes(open_record(desk.keyring, back_end.id, sealed).settings)
 
 
 async def _links(scene: Scene) -> list[tuple[str, Iso8583Settings]]:

@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import Result
 
 from tallystick.bootstrap.layout import Layout
 from tallystick.cli.checks.catalogue import CHECKS
 from tallystick.cli.checks.model import Machine, Scene
+from tallystick.crypto.versioned import check_value
 from tallystick.errors import TallystickError
 from tallystick.runtime import SystemClock
 
@@ -88,3 +90,19 @@ def setting(platform: Path) -> Callable[[str], None]:
             file.write(f"\n{text}\n")
 
     return add
+
+
+@pytest.fixture
+def put_key(platform: Path) -> Callable[[str, bytes], None]:
+    """Put a key of the test's choice in place of the first one of a purpose."""
+
+    def put(purpose: str, key: bytes) -> None:
+        path, listed = platform / "keys" / f"{purpose}-1.key", platform / "keys" / "keyring.json"
+        path.write_bytes(msgspec.json.encode({"purpose": purpose, "version": 1, "key": key}))
+        entries = msgspec.json.decode(listed.read_bytes())
+        for entry in entries:
+            if entry["purpose"] == purpose:
+                entry["check"] = check_value(key)
+        listed.write_bytes(msgspec.json.encode(entries))
+
+    return put

@@ -1,7 +1,6 @@
 """Settings of active institutions that no production system may have."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -87,9 +86,10 @@ def test_what_is_suspended_is_not_looked_at(fault: Fault, connect: Connect, run:
     assert fault("connector addresses") is None
 
 
-def test_settings_that_do_not_open_are_found(fault: Fault, connect: Connect, platform: Path) -> None:
+def test_settings_that_do_not_open_are_found(
+    fault: Fault, connect: Connect, put_key: Callable[[str, bytes], None]
+) -> None:
     connect()
-    key = platform / "keys" / "at-rest.key"
-    key.write_bytes(msgspec.json.encode({"purpose": "at-rest", "key": bytes(range(1, 33))}))
+    put_key("at-rest", bytes(range(1, 33)))
     assert "do not open" in str(fault("connectors"))
     assert "do not open" in str(fault("connector keys"))

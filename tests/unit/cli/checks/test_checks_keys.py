@@ -18,12 +18,8 @@ from tallystick.cli.demo import world
 from tallystick.runtime import Millis, SystemClock, SystemRandomness
 
 Fault = Callable[..., str | None]
+PutKey = Callable[[str, bytes], None]
 HOUR_MS = 3_600_000
-
-
-def put_key(platform: Path, purpose: str, key: bytes) -> None:
-    path = platform / "keys" / f"{purpose}.key"
-    path.write_bytes(msgspec.json.encode({"purpose": purpose, "key": key}))
 
 
 @pytest.mark.parametrize("check", ["keys", "key strength", "at-rest keys of parts", "part-opening keys"])
@@ -31,11 +27,11 @@ def test_keys_of_a_new_platform_are_well(fault: Fault, check: str) -> None:
     assert fault(check) is None
 
 
-def test_a_regular_key_and_one_key_for_two_purposes_are_named(fault: Fault, platform: Path) -> None:
-    put_key(platform, "vault", bytes(range(32)))
+def test_a_regular_key_and_one_key_for_two_purposes_are_named(fault: Fault, platform: Path, put_key: PutKey) -> None:
+    put_key("vault", bytes(range(32)))
     assert "the key vault is a published or regular one" == fault("key strength")
-    keys = {name: json.loads((platform / "keys" / f"{name}.key").read_text()) for name in ("at-rest", "blind-index")}
-    put_key(platform, "vault", msgspec.convert(keys["at-rest"]["key"], bytes))
+    keys = {name: json.loads((platform / "keys" / f"{name}-1.key").read_text()) for name in ("at-rest", "blind-index")}
+    put_key("vault", msgspec.convert(keys["at-rest"]["key"], bytes))
     assert "one key serves two purposes" == fault("key strength")
 
 
