@@ -72,6 +72,13 @@ class CaSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     url: str | None = None
 
 
+class KeysSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What protects key files: `file` their mode alone, `sealed-file` a passphrase (`tallystick keys protect`)."""
+
+    provider: Literal["file", "sealed-file"] = "file"
+    passphrase: Secret | None = None
+
+
 class ListenerSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where a further listener is: `enrolment` for invited parties, `status` for OCSP and the revocation list."""
 
@@ -88,6 +95,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     webhooks: WebhookSection = WebhookSection()
     routing: RoutingSection = RoutingSection()
     ca: CaSection = CaSection()
+    keys: KeysSection = KeysSection()
     enrolment: ListenerSection | None = None
     status: ListenerSection | None = None
     policies: tuple[dict[str, Any], ...] = ()
@@ -97,11 +105,19 @@ def load(data_dir: Path, environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings of a data directory; raises Misconfigured naming the key, never its value."""
     path = data_dir / FILE_NAME
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        return parse(path.read_text(encoding="utf-8"), environ)
     except FileNotFoundError as error:
         raise Misconfigured(f"{path.name} is missing: run tallystick init") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise Misconfigured(f"{path.name} cannot be read as TOML") from error
+
+
+def parse(toml: str, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read settings that are about to be written; raises Misconfigured like `load`."""
+    try:
+        raw = tomllib.loads(toml)
+    except tomllib.TOMLDecodeError as error:
+        raise Misconfigured(f"{FILE_NAME} cannot be read as TOML") from error
     _refuse_secrets(raw)
     _overlay(raw, environ)
     try:
@@ -118,7 +134,7 @@ def _secret(kind: type, value: Any) -> Secret:
 
 
 def _refuse_secrets(raw: Mapping[str, Any]) -> None:
-    for section, key in (("smtp", "password"), ("sms", "token")):
+    for section, key in (("smtp", "password"), ("sms", "token"), ("keys", "passphrase")):
         if key in _table(raw, section):
             variable = f"{PREFIX}{section}__{key}_file".upper()
             raise Misconfigured(f"{section}.{key} is a secret: give it by {variable}, not in the TOML")

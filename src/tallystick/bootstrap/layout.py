@@ -9,9 +9,12 @@ from typing import Final
 
 from tallystick.adapters.ca_files import FileCa
 from tallystick.adapters.keys.files import FileKeyring
+from tallystick.adapters.keys.passphrase import PassphraseWrapper
+from tallystick.adapters.keys.wrapper import KeyWrapper, PlainFiles
 from tallystick.config import FILE_NAME
 from tallystick.errors import AlreadyExists
 from tallystick.runtime import SystemClock, SystemRandomness
+from tallystick.secret import Secret
 
 PLATFORM_URI: Final = "tallystick:platform:main"
 PRIVATE_DIRECTORY: Final = 0o700
@@ -65,10 +68,11 @@ class Layout:
         return self.root / "tls" / "platform.key"
 
 
-def create(root: Path, settings_toml: str) -> Layout:
+def create(root: Path, settings_toml: str, passphrase: Secret | None = None) -> Layout:
     """Make a data directory: settings, keys, authority, the platform's certificate, and an empty store.
 
-    Raises AlreadyExists when the directory holds a platform: nothing is ever overwritten.
+    With `passphrase` the keys are sealed under it from the first. Raises AlreadyExists when the directory holds a
+    platform: nothing is ever overwritten. Raises FieldInvalid for a short passphrase.
     """
     layout, clock, randomness = Layout(root), SystemClock(), SystemRandomness()
     if (root / FILE_NAME).exists():
@@ -76,7 +80,11 @@ def create(root: Path, settings_toml: str) -> Layout:
     root.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
     for path in (layout.keys, layout.epochs, layout.recovery, layout.opening, layout.certificate.parent):
         path.mkdir(mode=PRIVATE_DIRECTORY)
-    FileKeyring.create(layout.keys, randomness, clock.now())
+    wrapper: KeyWrapper = PlainFiles()
+    if passphrase is not None:
+        wrapper = PassphraseWrapper.prepare(root, passphrase, randomness)
+        PassphraseWrapper.adopt(root)
+    FileKeyring.create(layout.keys, randomness, clock.now(), wrapper)
     FileCa.create(layout.ca, name="Tallystick", now=clock.now())
     (root / FILE_NAME).write_text(settings_toml, encoding="utf-8")
     return layout

@@ -10,11 +10,13 @@ import msgspec
 
 from tallystick.adapters.ca_files import FileCa
 from tallystick.adapters.keys.files import FileKeyring
+from tallystick.adapters.keys.wrapper import KeyWrapper
 from tallystick.adapters.passwords import PooledStretcher
 from tallystick.adapters.store.sqlite import SqliteStore
 from tallystick.assembly import policy as policies
 from tallystick.assembly.model import SplitPolicy
 from tallystick.bootstrap.layout import PLATFORM_URI, PRIVATE_FILE, Layout
+from tallystick.bootstrap.wrapping import key_wrapper
 from tallystick.config import Settings
 from tallystick.crypto import ca, x509
 from tallystick.errors import Misconfigured
@@ -32,6 +34,7 @@ class Office:
     settings: Settings
     store: SqliteStore
     keyring: FileKeyring
+    wrapper: KeyWrapper
     ca: FileCa
     stretcher: PooledStretcher
     clock: Clock
@@ -42,14 +45,15 @@ class Office:
 async def office(root: Path, settings: Settings) -> AsyncIterator[Office]:
     """Open a platform's books and keys for an operator's command; a serving process may run at the same time."""
     layout = Layout(root)
-    clock = SystemClock()
+    clock, wrapper = SystemClock(), key_wrapper(root, settings.keys)
     store, stretcher = SqliteStore(layout.store), PooledStretcher()
     try:
         yield Office(
             layout=layout,
             settings=settings,
             store=store,
-            keyring=FileKeyring.load(layout.keys, clock=clock),
+            keyring=FileKeyring.load(layout.keys, wrapper, clock),
+            wrapper=wrapper,
             ca=FileCa(layout.ca, status_url=settings.ca.url),
             stretcher=stretcher,
             clock=clock,

@@ -47,13 +47,7 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
         renew_certificate(desk)
         table = split_policies(settings)
         names = tuple(sorted(table))
-        opening = FileOpeningKeys(desk.layout.opening, desk.keyring.identity, desk.randomness, policies=names)
-        stack.callback(opening.close)
-        opening.rotate(desk.clock.now())
-        epochs = FileEpochKeys(desk.layout.epochs, desk.randomness)
-        stack.callback(epochs.close)
-        recovery_keys = FileEpochKeys(desk.layout.recovery, desk.randomness)
-        stack.callback(recovery_keys.close)
+        opening, epochs, recovery_keys = _short_lived_keys(desk, stack, names)
         queue = pull_queue(desk)
         registry = connector_registry(desk, queue)
         stack.push_async_callback(registry.aclose)
@@ -99,6 +93,23 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
         stack.callback(queue.close)
         _settle_memory()
         yield Running(platform=platform, port=listener.port)
+
+
+def _short_lived_keys(
+    desk: Office, stack: contextlib.AsyncExitStack, policies: tuple[str, ...]
+) -> tuple[FileOpeningKeys, FileEpochKeys, FileEpochKeys]:
+    """Open the keys of parts: those that open them, and those they are sealed under until they are delivered."""
+    layout, wrapper = desk.layout, desk.wrapper
+    opening = FileOpeningKeys(
+        layout.opening, desk.keyring.identity, desk.randomness, policies=policies, wrapper=wrapper
+    )
+    stack.callback(opening.close)
+    opening.rotate(desk.clock.now())
+    epochs = FileEpochKeys(layout.epochs, desk.randomness, wrapper=wrapper)
+    stack.callback(epochs.close)
+    recovery_keys = FileEpochKeys(layout.recovery, desk.randomness, wrapper=wrapper)
+    stack.callback(recovery_keys.close)
+    return opening, epochs, recovery_keys
 
 
 async def _first_rules(desk: Office) -> None:

@@ -9,7 +9,8 @@ from msgspec import Struct
 from tallystick.bootstrap.layout import PLATFORM_URI, create
 from tallystick.bootstrap.office import Office, renew_certificate
 from tallystick.cli.app import App, Command, pass_app
-from tallystick.config import FILE_NAME
+from tallystick.cli.output import Failure
+from tallystick.config import FILE_NAME, parse
 from tallystick.crypto import x509
 from tallystick.routing.changes import begin
 
@@ -26,6 +27,11 @@ host = {host}
 port = {port}
 # Host names (or IP addresses) in the platform's certificate; profiles name the first one.
 names = {names}
+
+# What protects the key files: file (their mode alone), or sealed-file (a passphrase besides, whose file is named in
+# TALLYSTICK_KEYS__PASSPHRASE_FILE; "tallystick keys protect" seals keys that are there already).
+# [keys]
+# provider = "sealed-file"
 
 # The mail server that takes codes and dynamic numbers. security: tls, starttls, or none (this machine only).
 # [smtp]
@@ -87,7 +93,12 @@ def init(app: App, host: str, port: int, names: tuple[str, ...]) -> None:
     # A name that no certificate can carry is refused before anything is made.
     x509.make_csr(x509.new_private_key(), uri=PLATFORM_URI, dns=names, common_name="Tallystick platform")
     text = SETTINGS.format(host=json.dumps(host), port=port, names=json.dumps(list(names)))
-    layout = create(app.data, text)
+    keys = parse(text).keys
+    if keys.provider == "sealed-file" and keys.passphrase is None:
+        raise Failure(
+            "sealed keys need a passphrase", "Name the file that holds it in TALLYSTICK_KEYS__PASSPHRASE_FILE."
+        )
+    layout = create(app.data, text, keys.passphrase if keys.provider == "sealed-file" else None)
     app.at_desk(_furnish)
     app.show(
         Created(

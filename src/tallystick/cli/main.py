@@ -15,6 +15,7 @@ from tallystick.cli.enrol import enrol
 from tallystick.cli.events import events
 from tallystick.cli.init import init
 from tallystick.cli.institution import institution
+from tallystick.cli.keys import keys
 from tallystick.cli.part import part
 from tallystick.cli.payment import payment
 from tallystick.cli.routes import routes
@@ -68,6 +69,7 @@ for command in (
     events,
     init,
     institution,
+    keys,
     part,
     payment,
     routes,

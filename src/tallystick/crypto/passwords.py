@@ -23,7 +23,10 @@ SALT_BYTES: Final = 16  # bytes, random per password (RFC 9106, 3.1)
 PARAMETERS: Final = f"argon2id$v=19$m={MEMORY_KIB},t={TIME},p={LANES}"
 """The current parameters, stored beside salt and verifier."""
 
-_COSTS: Final = {PARAMETERS: (MEMORY_KIB, TIME, LANES)}
+START_PARAMETERS: Final = "argon2id$v=19$m=65536,t=3,p=4"
+"""Those of a passphrase that a process asks for once, when it starts (RFC 9106, 4: second recommended option)."""
+
+_COSTS: Final = {PARAMETERS: (MEMORY_KIB, TIME, LANES), START_PARAMETERS: (64 * 1024, 3, 4)}
 # To raise the cost, add the new line and keep the old one until every user has logged in once. Nothing is ever parsed
 # out of a stored text, so a forged record cannot ask for a gigabyte or for one pass.
 

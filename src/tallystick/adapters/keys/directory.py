@@ -1,5 +1,6 @@
 """A directory of key files that only its owner may read: whole files or none, and no copy after destruction."""
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -75,6 +76,10 @@ class KeyDirectory:
 
     def read(self, name: str) -> bytes:
         """Return a file's content; raises NotFound when there is none, Misconfigured when it is open to others."""
+        # 5.
+        return self._wrapper.unwrap(self._wrapped(name), self._context(name))
+
+    def _wrapped(self, name: str) -> bytes:
         try:
             fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=self._fd)
         except FileNotFoundError:
@@ -87,8 +92,7 @@ class KeyDirectory:
             content = file.read(FILE_MAX + 1)
         if len(content) > FILE_MAX:
             raise Misconfigured(f"the key file is longer than any key: {name}")
-        # 5.
-        return self._wrapper.unwrap(content, self._context(name))
+        return content
 
     def create(self, name: str, content: bytes) -> None:
         """Write a new file, durable when this returns; raises AlreadyExists when there is one of this name.
@@ -106,6 +110,27 @@ class KeyDirectory:
         block is used again: for what is no secret. Failures as with `create`.
         """
         self._put(name, content)
+
+    def protect(self, wrapper: KeyWrapper) -> int:
+        """Put every file under another wrapper, and overwrite what was there; returns how many were changed.
+
+        Safe to repeat after a crash: a file that opens under the new wrapper, which never is `PlainFiles`, is left
+        alone. No other process reads the directory meanwhile.
+        """
+        old, changed = self._wrapper, 0
+        self._wrapper = wrapper
+        for name in self.names():
+            wrapped, context = self._wrapped(name), self._context(name)
+            with contextlib.suppress(Misconfigured):
+                wrapper.unwrap(wrapped, context)
+                continue
+            content = old.unwrap(wrapped, context)
+            fd = os.open(name, os.O_WRONLY | os.O_NOFOLLOW, dir_fd=self._fd)
+            with os.fdopen(fd, "wb") as before:
+                self._put(name, content)
+                _overwrite(before, len(wrapped))
+            changed += 1
+        return changed
 
     def changed_at(self) -> int:
         """Return when a file last came, went or was replaced, in ns since 1970."""

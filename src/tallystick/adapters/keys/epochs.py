@@ -6,6 +6,7 @@ from typing import Final
 
 from tallystick import limits
 from tallystick.adapters.keys.directory import KeyDirectory
+from tallystick.adapters.keys.wrapper import KeyWrapper
 from tallystick.crypto.kdf import KEY_BYTES
 from tallystick.errors import KeyUnknown, Misconfigured, NotFound
 from tallystick.runtime import Millis, Randomness
@@ -27,8 +28,10 @@ class FileEpochKeys:
         Misconfigured: the directory is unfit (`KeyDirectory`), or a file in it is no key.
     """
 
-    def __init__(self, directory: Path, randomness: Randomness, *, write: bool = True) -> None:
-        self._files = KeyDirectory(directory, write=write)
+    def __init__(
+        self, directory: Path, randomness: Randomness, *, write: bool = True, wrapper: KeyWrapper | None = None
+    ) -> None:
+        self._files = KeyDirectory(directory, write=write, wrapper=wrapper)
         self._randomness = randomness
         self._write = write
         self._keys: dict[str, bytes] = {}

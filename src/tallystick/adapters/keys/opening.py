@@ -9,6 +9,7 @@ import msgspec
 
 from tallystick import limits
 from tallystick.adapters.keys.directory import KeyDirectory
+from tallystick.adapters.keys.wrapper import KeyWrapper
 from tallystick.crypto.hpke import OpeningKey, Suite
 from tallystick.crypto.jose import JweKey, sign_jws
 from tallystick.crypto.signing import Ed25519Private
@@ -73,8 +74,9 @@ class FileOpeningKeys:
         *,
         policies: tuple[str, ...] = (),
         write: bool = True,
+        wrapper: KeyWrapper | None = None,
     ) -> None:
-        self._files = KeyDirectory(directory, write=write)
+        self._files = KeyDirectory(directory, write=write, wrapper=wrapper)
         self._identity = identity
         self._randomness = randomness
         self._policies = policies

@@ -10,6 +10,7 @@ from tallystick import limits
 from tallystick.adapters.keys.directory import KeyDirectory
 from tallystick.adapters.keys.epochs import EPOCH_ID, RECOVERY_OVER_MS
 from tallystick.adapters.keys.files import FileKeyring
+from tallystick.bootstrap.wrapping import key_wrapper
 from tallystick.cli.checks.model import Check, Scene, Weight, refuse
 from tallystick.cli.checks.published import is_published
 from tallystick.crypto.ca import check_strength
@@ -30,13 +31,13 @@ class _Made(msgspec.Struct, frozen=True):
 
 async def long_lived(scene: Scene) -> str:
     """All long-lived keys load, each under its own purpose."""
-    FileKeyring.load(scene.layout.keys)
+    _keyring(scene)
     return "all long-lived keys load"
 
 
 async def strength(scene: Scene) -> str:
     """Long-lived keys are random and differ; private keys of certificates are strong enough (NIST SP 800-131A)."""
-    keyring = FileKeyring.load(scene.layout.keys)
+    keyring = _keyring(scene)
     keys = {purpose: keyring.key(purpose) for purpose in Purpose}
     faults = [f"the key {purpose} is a published or regular one" for purpose, key in keys.items() if is_published(key)]
     if len(set(keys.values())) < len(keys):
@@ -73,7 +74,8 @@ async def epoch_keys(scene: Scene) -> str:
 async def opening_keys(scene: Scene) -> str:
     """Part-opening keys are renewed, and none outlived its overlap (forward secrecy)."""
     now = scene.now()
-    with KeyDirectory(scene.layout.opening, write=False) as files:
+    wrapper = key_wrapper(scene.layout.root, scene.settings().keys)
+    with KeyDirectory(scene.layout.opening, write=False, wrapper=wrapper) as files:
         ages = [now - _made_at(files, name) for name in files.names()]
     if not ages:
         return "none yet: tallystick serve makes them"
@@ -114,6 +116,10 @@ CHECKS: Final = (
         opening_keys,
     ),
 )
+
+
+def _keyring(scene: Scene) -> FileKeyring:
+    return FileKeyring.load(scene.layout.keys, key_wrapper(scene.layout.root, scene.settings().keys))
 
 
 def _made_at(files: KeyDirectory, name: str) -> int:
