@@ -195,7 +195,7 @@ async def test_an_expired_certificate_is_refused_at_the_handshake(
 async def test_a_certificate_for_servers_only_is_refused_at_the_handshake(
     gateway: Gateway, caplog: pytest.LogCaptureFixture
 ) -> None:
-    only_server = Profile("only_server", "institution", client=False, server=True, life_max=DAY_MS)
+    only_server = Profile("only_server", "institution", client=False, server=True, life=DAY_MS, life_max=DAY_MS)
     await refused(gateway, gateway.certify("server", only_server, BANK), "unsuitable certificate purpose", caplog)
 
 

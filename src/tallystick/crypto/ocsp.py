@@ -78,7 +78,8 @@ class Responder:
 
     def _is_about_us(self, request: ocsp.OCSPRequest) -> bool:
         algorithm: hashes.HashAlgorithm = request.hash_algorithm
-        own = ocsp.OCSPRequestBuilder().add_certificate(self._issuer, self._issuer, algorithm).build()
+        # The library takes the name from what was issued: the responder's own certificate, never the issuer's.
+        own = ocsp.OCSPRequestBuilder().add_certificate(self._certificate, self._issuer, algorithm).build()
         asked = request.issuer_name_hash, request.issuer_key_hash
         return (own.issuer_name_hash, own.issuer_key_hash) == asked
 
