@@ -16,8 +16,9 @@ from msgspec.structs import replace
 
 from tallystick.channels import rows
 from tallystick.channels.model import ApiKey, Principal, Role, Scope
-from tallystick.channels.ports import ApiKeyBook
-from tallystick.crypto import kdf
+from tallystick.channels.ports import AccessKeys, ApiKeyBook
+from tallystick.crypto import versioned
+from tallystick.crypto.versioned import VersionedKey
 from tallystick.errors import ApiKeyRefused, Conflict, FieldInvalid, Forbidden, Misconfigured, NotFound
 from tallystick.runtime import Clock, Millis, Randomness, new_id
 from tallystick.secret import Secret
@@ -52,7 +53,7 @@ class NewKey(NamedTuple):
 
 async def add(
     book: ApiKeyBook,
-    index_key: bytes,
+    keys: AccessKeys,
     clock: Clock,
     randomness: Randomness,
     *,
@@ -62,7 +63,7 @@ async def add(
     live: bool,
     life: int,
 ) -> NewKey:
-    """Give a holder a key for `life` ms; `index_key` digests it.
+    """Give a holder a key for `life` ms; `keys` digest it.
 
     Raises FieldInvalid for a name, scope or life that no key may have, Conflict when the holder has CURRENT_MAX keys
     of this role and mode already: revoke one, or wait until it is over.
@@ -76,7 +77,7 @@ async def add(
         raise FieldInvalid(f"a key lives at most {LIFE_MAX_MS // DAY_MS} days", field="expires")
     now = clock.now()
     current = [
-        each for each in await book.api_keys() if _alike(each, holder, role, live=live) and _is_current(each, now)
+        each for each in await book.api_keys() if _alike(each, holder, role, live=live) and is_current(each, now)
     ]
     if len(current) >= CURRENT_MAX:
         raise Conflict(f"this holder has {CURRENT_MAX} current keys already")
@@ -89,17 +90,17 @@ async def add(
         role=role,
         scopes=scopes,
         live=live,
-        digest=_digest(index_key, prefix, key_id, secret),
+        digest=_digest(keys.active(), prefix, key_id, secret),
         created_at=now,
         expires_at=Millis(now + life),
     )
-    made = rows.protect(index_key, key)
+    made = rows.protect(keys, key)
     await book.put_api_key(made)
     return NewKey(made, Secret(f"{body}_{_checksum(body)}"))
 
 
 async def rotate(
-    book: ApiKeyBook, index_key: bytes, clock: Clock, randomness: Randomness, key_id: str, *, life: int, overlap: int
+    book: ApiKeyBook, keys: AccessKeys, clock: Clock, randomness: Randomness, key_id: str, *, life: int, overlap: int
 ) -> NewKey:
     """Give the holder of a current key its successor; the old one is over after `overlap` ms, 0 for at once.
 
@@ -107,14 +108,14 @@ async def rotate(
     """
     if not 0 <= overlap <= OVERLAP_MAX_MS:
         raise FieldInvalid(f"an old key lives on for at most {OVERLAP_MAX_MS // DAY_MS} days", field="overlap")
-    old, now = await find(book, index_key, key_id), clock.now()
-    if not _is_current(old, now):
+    old, now = await find(book, keys, key_id), clock.now()
+    if not is_current(old, now):
         raise Conflict("this key is over or revoked already: add a new one")
     over = Millis(min(old.expires_at, now + overlap))
-    await book.put_api_key(rows.protect(index_key, replace(old, expires_at=over)))
+    await book.put_api_key(rows.protect(keys, replace(old, expires_at=over)))
     return await add(
         book,
-        index_key,
+        keys,
         clock,
         randomness,
         holder=old.holder,
@@ -125,26 +126,26 @@ async def rotate(
     )
 
 
-async def revoke(book: ApiKeyBook, index_key: bytes, key_id: str, now: Millis) -> ApiKey:
+async def revoke(book: ApiKeyBook, keys: AccessKeys, key_id: str, now: Millis) -> ApiKey:
     """Make a key useless at once and for good; revoking twice is harmless. Raises NotFound."""
-    key = await find(book, index_key, key_id)
+    key = await find(book, keys, key_id)
     if key.revoked_at is not None:
         return key
-    revoked = rows.protect(index_key, replace(key, revoked_at=now))
+    revoked = rows.protect(keys, replace(key, revoked_at=now))
     await book.put_api_key(revoked)
     return revoked
 
 
-async def find(book: ApiKeyBook, index_key: bytes, key_id: str) -> ApiKey:
+async def find(book: ApiKeyBook, keys: AccessKeys, key_id: str) -> ApiKey:
     """Find a key by its id; raises NotFound, Misconfigured when its row was edited."""
     key = await book.api_key(key_id)
     if key is None:
         raise NotFound("no API key has this id")
-    rows.check(index_key, key)
+    rows.check(keys, key)
     return key
 
 
-async def authenticate(book: ApiKeyBook, index_key: bytes, token: Secret, now: Millis) -> Principal:
+async def authenticate(book: ApiKeyBook, keys: AccessKeys, token: Secret, now: Millis) -> Principal:
     """Return whom a key speaks for; ApiKeyRefused, with one text, whatever is wrong, and after the same work.
 
     1. The token has the form of a key and its checksum is right.
@@ -162,16 +163,16 @@ async def authenticate(book: ApiKeyBook, index_key: bytes, token: Secret, now: M
     found = await book.api_key(f"key_{id_digits}")
     key = found or _nobody()
     # 3.
-    proven = hmac.compare_digest(_digest(index_key, prefix, key.id, secret), key.digest)
+    proven = hmac.compare_digest(_digest(rows.key_of(keys, key.digest), prefix, key.id, secret), key.digest)
     proven &= key.live == (prefix == _prefix(live=True))
     # 4.
     try:
-        rows.check(index_key, key)
+        rows.check(keys, key)
         untouched = True
     except Misconfigured:
         untouched = False
     # 5.
-    if not (formed and found is not None and proven and untouched and _is_current(key, now)):
+    if not (formed and found is not None and proven and untouched and is_current(key, now)):
         raise ApiKeyRefused("this request carries no API key that opens anything")
     return Principal(holder=key.holder, key_id=key.id, role=key.role, scopes=key.scopes, live=key.live)
 
@@ -185,6 +186,11 @@ def require(principal: Principal, scope: Scope) -> None:
 async def note_use(book: ApiKeyBook, key_id: str, now: Millis) -> None:
     """Note the hour in which a key was used; the caller spares itself the call when it made it in this hour."""
     await book.note_key_use(key_id, Millis(now - now % USE_GRAIN_MS))
+
+
+def is_current(key: ApiKey, now: Millis) -> bool:
+    """Tell whether a key opens anything now."""
+    return key.revoked_at is None and now < key.expires_at
 
 
 def _split(token: Secret) -> tuple[bool, tuple[str, str, str]]:
@@ -203,15 +209,10 @@ def _nobody() -> ApiKey:
         role=Role.AUDITOR,
         scopes=frozenset(),
         live=True,
-        digest=bytes(kdf.KEY_BYTES),
+        digest=b"",
         created_at=Millis(0),
         expires_at=Millis(0),
-        mac=bytes(kdf.KEY_BYTES),
     )
-
-
-def _is_current(key: ApiKey, now: Millis) -> bool:
-    return key.revoked_at is None and now < key.expires_at
 
 
 def _alike(key: ApiKey, holder: str, role: Role, *, live: bool) -> bool:
@@ -226,5 +227,5 @@ def _checksum(body: str) -> str:
     return f"{zlib.crc32(body.encode()):08x}"
 
 
-def _digest(index_key: bytes, prefix: str, key_id: str, secret: str) -> bytes:
-    return kdf.digest(index_key, "api-key", prefix, key_id, secret)
+def _digest(key: VersionedKey, prefix: str, key_id: str, secret: str) -> bytes:
+    return versioned.digest(key, "api-key", prefix, key_id, secret)

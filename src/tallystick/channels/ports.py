@@ -5,6 +5,7 @@ from typing import Protocol
 
 from tallystick.channels.model import ApiKey, Capability, CapabilityState, Channel, Enrolment, EnrolmentState
 from tallystick.crypto.ca import Profile
+from tallystick.crypto.versioned import VersionedKey
 from tallystick.runtime import Millis
 
 
@@ -101,6 +102,18 @@ class ApiKeyBook(Protocol):
 
     async def key_uses(self) -> dict[str, Millis]:
         """Return when each key was used last; a key never used is not in it."""
+        ...
+
+
+class AccessKeys(Protocol):
+    """The keys that digest API keys and protect the rows about who may do what."""
+
+    def active(self) -> VersionedKey:
+        """Return the key to digest with now."""
+        ...
+
+    def version(self, version: int) -> VersionedKey:
+        """Return the key of one version; raises KeyUnknown when it is destroyed or never was."""
         ...
 
 

@@ -7,7 +7,7 @@ import click
 from msgspec import Struct
 
 from tallystick.bootstrap.office import Office
-from tallystick.channels import access
+from tallystick.channels import access, operators
 from tallystick.channels.access import GRANTS, NewKey
 from tallystick.channels.model import ApiKey, Role, Scope
 from tallystick.cli.app import App, Group, pass_app
@@ -15,7 +15,7 @@ from tallystick.cli.enrolments import Duration
 from tallystick.cli.inputs import CommaList, new_path, refuse_existing, write_new
 from tallystick.delivery.books import Books
 from tallystick.runtime import Millis
-from tallystick.security.ports import Purpose
+from tallystick.security.access_keys import KeyringAccess
 
 PRIVATE: Final = 0o600
 COLUMNS: Final = ("id", "holder", "scopes", "mode", "state", "expires_at", "used_at")
@@ -76,7 +76,7 @@ def add(app: App, holder: str, scopes: tuple[str, ...], expires: int, key_out: P
     async def work(desk: Office, books: Books) -> NewKey:
         return await access.add(
             books,
-            desk.keyring.key(Purpose.BLIND_INDEX),
+            KeyringAccess(desk.keyring),
             desk.clock,
             desk.randomness,
             holder=holder,
@@ -99,7 +99,7 @@ def list_(app: App) -> None:
         keys, uses = await desk.store.read(_keys)
         return [view(key, now, uses.get(key.id)) for key in keys if key.role is Role.MERCHANT]
 
-    app.show_all(app.at_desk(work), COLUMNS)
+    app.show_all(app.at_desk(work, needs=operators.READ), COLUMNS)
 
 
 @apikey.command(
@@ -118,8 +118,10 @@ def rotate(app: App, key_id: str, overlap: int, expires: int, key_out: Path) -> 
     refuse_existing(key_out)
 
     async def work(desk: Office, books: Books) -> NewKey:
-        index_key = desk.keyring.key(Purpose.BLIND_INDEX)
-        return await access.rotate(books, index_key, desk.clock, desk.randomness, key_id, life=expires, overlap=overlap)
+        access_keys = KeyringAccess(desk.keyring)
+        return await access.rotate(
+            books, access_keys, desk.clock, desk.randomness, key_id, life=expires, overlap=overlap
+        )
 
     hand_over(app, app.at_desk(lambda desk: desk.store.transact(lambda books: work(desk, books))), key_out)
 
@@ -131,8 +133,8 @@ def revoke(app: App, key_id: str) -> None:
     """Make a key useless at once and for good."""
 
     async def work(desk: Office) -> KeyView:
-        index_key, now = desk.keyring.key(Purpose.BLIND_INDEX), desk.clock.now()
-        key = await desk.store.transact(lambda books: access.revoke(books, index_key, key_id, now))
+        access_keys, now = KeyringAccess(desk.keyring), desk.clock.now()
+        key = await desk.store.transact(lambda books: access.revoke(books, access_keys, key_id, now))
         return view(key, now)
 
     app.show(app.at_desk(work))

@@ -5,45 +5,78 @@ import errno
 import getpass
 import inspect
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 from msgspec import Struct
 
 from tallystick import config
 from tallystick.bootstrap.office import Office, office
+from tallystick.channels import operators
+from tallystick.channels.model import Scope
 from tallystick.cli import output
+from tallystick.cli.inputs import read_password
 from tallystick.cli.output import Failure
 from tallystick.config import Settings
-from tallystick.errors import TallystickError
+from tallystick.errors import ApiKeyRefused, TallystickError
+from tallystick.security.access_keys import KeyringAccess
 
 _T = TypeVar("_T")
+
+KEY_REMEDY: Final = (
+    "Name the file of your own key in TALLYSTICK_OPERATOR_KEY_FILE; an operator makes one: tallystick operator add."
+)
 
 
 @dataclass(slots=True)
 class App:
-    """One run of the command line: where the platform's data is, who runs it, and how to answer."""
+    """One run of the command line: where the platform's data is, who runs it, and how to answer.
+
+    `operator` is the proven one while a command is at the desk of a platform that has operators; `claim` is who the
+    caller said to be, `operator_key` the file with their key.
+    """
 
     data: Path
     operator: str = ""
     as_json: bool = False
+    claim: str | None = None
+    operator_key: Path | None = None
+    operator_key_id: str = ""
 
     def settings(self) -> Settings:
         """Read the platform's settings; raises Misconfigured."""
         return config.load(self.data)
 
-    def at_desk(self, work: Callable[[Office], Awaitable[_T]]) -> _T:
-        """Do an operator's work with the books and keys of the data directory."""
+    def at_desk(self, work: Callable[[Office], Awaitable[_T]], *, needs: Collection[Scope] = operators.CHANGE) -> _T:
+        """Do an operator's work with the books and keys of the data directory, once the operator is proven.
+
+        A command that says nothing else needs an operator who may change things: one that only looks says so.
+        """
         settings = self.settings()
 
         async def run() -> _T:
             async with office(self.data, settings) as desk:
+                await self._prove(desk, needs)
                 return await work(desk)
 
         return asyncio.run(run())
+
+    async def _prove(self, desk: Office, needs: Collection[Scope]) -> None:
+        if not await desk.store.read(operators.registered):
+            return
+        token = read_password(self.operator_key, "Your operator's key")
+        keys, now = KeyringAccess(desk.keyring), desk.clock.now()
+        try:
+            proven = await desk.store.read(
+                lambda books: operators.prove(books, keys, token, now, claim=self.claim, needs=needs)
+            )
+        except ApiKeyRefused as refusal:
+            raise Failure.of(refusal, KEY_REMEDY) from None
+        if proven is not None:
+            self.operator, self.operator_key_id = proven.holder, proven.key_id
 
     def show(self, record: Struct) -> None:
         """Answer with one record."""

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from tallystick.adapters.ca_files import Issued
 from tallystick.bootstrap.office import Office
+from tallystick.channels import operators
 from tallystick.cli import administer, enrolments
 from tallystick.cli.app import App, Group, pass_app
 from tallystick.cli.inputs import file_path, new_path, refuse_existing, write_new
@@ -111,7 +112,7 @@ def list_(app: App) -> None:
     async def work(desk: Office) -> tuple[Issued, ...]:
         return desk.ca.issued()
 
-    app.show_all(app.at_desk(work), ("serial", "profile", "uri", "not_after", "revoked"))
+    app.show_all(app.at_desk(work, needs=operators.READ), ("serial", "profile", "uri", "not_after", "revoked"))
 
 
 @ca.command("trust", examples="cp $(tallystick ca trust) trust.pem")
@@ -125,7 +126,7 @@ def trust(app: App) -> None:
     async def work(desk: Office) -> str:
         return str(desk.ca.trust)
 
-    path = app.at_desk(work)
+    path = app.at_desk(work, needs=operators.READ)
     if app.as_json:
         app.show(Trust(file=path))
     else:

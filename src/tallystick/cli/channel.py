@@ -10,6 +10,7 @@ from tallystick.adapters.ca_files import Issued
 from tallystick.assembly.intake import SHARE_FIELD
 from tallystick.assembly.policy import ORDER_FIELD
 from tallystick.bootstrap.office import Office
+from tallystick.channels import operators
 from tallystick.channels.admit import CHANNEL_URI
 from tallystick.channels.model import Channel, ChannelKind, ChannelState
 from tallystick.cli import administer, profiles
@@ -117,7 +118,7 @@ def add(
 @pass_app
 def list_(app: App) -> None:
     """List all channels."""
-    channels = app.at_desk(lambda desk: desk.store.read(lambda books: books.channels()))
+    channels = app.at_desk(lambda desk: desk.store.read(lambda books: books.channels()), needs=operators.READ)
     app.show_all([view(each) for each in channels], COLUMNS)
 
 
@@ -133,7 +134,7 @@ def show(app: App, channel_id: str) -> None:
         certificates = tuple(each for each in desk.ca.issued() if each.uri == uri)
         return ChannelDetails(channel=found, certificates=certificates)
 
-    details = app.at_desk(work)
+    details = app.at_desk(work, needs=operators.READ)
     if app.as_json:
         app.show(details)
         return

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from tallystick.assembly.facts import PaymentState
 from tallystick.bootstrap.office import Office
+from tallystick.channels import operators
 from tallystick.cli import administer
 from tallystick.cli.app import App, Group, pass_app
 from tallystick.cli.output import Failure
@@ -76,7 +77,7 @@ def list_doubts(app: App, limit: int) -> None:
         found = [await books.payments_in(state, limit) for state in DOUBTS]
         return [await _doubt(books, payment.id) for payments in found for payment in payments][:limit]
 
-    app.show_all(app.at_desk(lambda desk: desk.store.read(read)), COLUMNS)
+    app.show_all(app.at_desk(lambda desk: desk.store.read(read), needs=operators.READ), COLUMNS)
 
 
 @delivery.command(

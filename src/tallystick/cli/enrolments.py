@@ -8,7 +8,7 @@ import click
 from msgspec import Struct
 
 from tallystick.bootstrap.office import Office
-from tallystick.channels import enrol
+from tallystick.channels import enrol, operators
 from tallystick.channels.admit import CHANNEL_URI, INSTITUTION_URI
 from tallystick.channels.model import Enrolment, EnrolmentState
 from tallystick.cli import administer
@@ -98,7 +98,7 @@ def requests(app: App) -> None:
     async def work(desk: Office) -> list[Enrolment]:
         return await desk.store.read(lambda books: books.enrolments())
 
-    app.show_all([_view(each) for each in app.at_desk(work)], COLUMNS)
+    app.show_all([_view(each) for each in app.at_desk(work, needs=operators.READ)], COLUMNS)
 
 
 @click.command("approve", cls=Command, examples="tallystick ca approve enr_0f6b7c2d9e8a41538c6d7e9fa0b1c2d3")

@@ -6,6 +6,7 @@ import click
 import msgspec
 
 from tallystick.bootstrap.office import Office
+from tallystick.channels import operators
 from tallystick.cli.app import App, Group, pass_app
 from tallystick.outcomes.model import Event
 
@@ -47,7 +48,7 @@ def tail(app: App, after: int, *, until_now: bool) -> None:
                 return
             await desk.clock.sleep(LOOK_EVERY_S)
 
-    app.at_desk(follow)
+    app.at_desk(follow, needs=operators.READ)
 
 
 async def _events(desk: Office, after: int) -> list[Event]:

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from tallystick.adapters.connectors.kinds import BUILT_IN
 from tallystick.bootstrap.office import Office
+from tallystick.channels import operators
 from tallystick.cli import administer
 from tallystick.cli.administer import NewInstitution
 from tallystick.cli.app import App, Group, pass_app
@@ -154,7 +155,7 @@ def connect(app: App, institution_id: str, settings: Path, sender_key: Path | No
 @pass_app
 def list_(app: App) -> None:
     """List all institutions with their status."""
-    table = app.at_desk(lambda desk: desk.store.read(lambda books: books.routing_table()))
+    table = app.at_desk(lambda desk: desk.store.read(lambda books: books.routing_table()), needs=operators.READ)
     app.show_all(table.back_ends, COLUMNS)
 
 

@@ -14,8 +14,10 @@ from tallystick.cli.doctor import doctor
 from tallystick.cli.enrol import enrol
 from tallystick.cli.events import events
 from tallystick.cli.init import init
+from tallystick.cli.inputs import file_path
 from tallystick.cli.institution import institution
 from tallystick.cli.keys import keys
+from tallystick.cli.operator import operator as operators
 from tallystick.cli.part import part
 from tallystick.cli.payment import payment
 from tallystick.cli.routes import routes
@@ -47,15 +49,22 @@ from tallystick.cli.webhook import webhook
     "--operator",
     envvar="TALLYSTICK_OPERATOR",
     show_envvar=True,
-    help="Who you are, in the history of what you change; without it, this system's user.",
+    help="Who you are, in the history of what you change; without it, the holder of your key or this system's user.",
+)
+@click.option(
+    "--operator-key",
+    type=file_path,
+    envvar="TALLYSTICK_OPERATOR_KEY_FILE",
+    show_envvar=True,
+    help="The file with your operator's key, mode 0600; without it you are asked.",
 )
 @click.pass_context
-def cli(ctx: click.Context, data: Path, operator: str | None) -> None:
+def cli(ctx: click.Context, data: Path, operator: str | None, operator_key: Path | None) -> None:
     """Tallystick: payment credentials that arrive in parts, each over a different channel.
 
     Exit code 0: done. 1: refused or failed; the message names the remedy. 2: wrong usage. NO_COLOR is respected.
     """
-    ctx.obj = App(data, operator or this_user())
+    ctx.obj = App(data, operator or this_user(), claim=operator, operator_key=operator_key)
 
 
 for command in (
@@ -70,6 +79,7 @@ for command in (
     init,
     institution,
     keys,
+    operators,
     part,
     payment,
     routes,

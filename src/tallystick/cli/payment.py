@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from tallystick import overview
 from tallystick.bootstrap.office import Office
+from tallystick.channels import operators
 from tallystick.cli.app import App, Group, pass_app
 from tallystick.cli.clients import profile_option, with_client
 from tallystick.cli.inputs import read_order
@@ -64,7 +65,7 @@ def show(app: App, payment_id: str) -> None:
         attempts = tuple(_attempt(intent) for intent in await books.intents(payment_id))
         return Details(payment=await overview.describe(books, found), attempts=attempts)
 
-    details = app.at_desk(lambda desk: desk.store.transact(read))
+    details = app.at_desk(lambda desk: desk.store.transact(read), needs=operators.READ)
     if app.as_json:
         app.show(details)
         return
@@ -87,7 +88,7 @@ def list_(app: App, limit: int) -> None:
     async def work(desk: Office) -> list[PaymentStatus]:
         return await desk.store.transact(read)
 
-    app.show_all(app.at_desk(work), COLUMNS)
+    app.show_all(app.at_desk(work, needs=operators.READ), COLUMNS)
 
 
 @payment.command(

@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tallystick.bootstrap.office import Office
+from tallystick.channels import operators
 from tallystick.cli import route_desk
 from tallystick.cli.app import App, Command, pass_app
 from tallystick.cli.inputs import file_path
@@ -79,7 +80,7 @@ def history(app: App) -> None:
 
     The newest stands first, with who made it, who approved it, and why. Every payment names the version it went by.
     """
-    found = app.at_desk(lambda desk: desk.store.read(lambda books: books.route_versions(SHOWN)))
+    found = app.at_desk(lambda desk: desk.store.read(lambda books: books.route_versions(SHOWN)), needs=operators.READ)
     app.show_all(found, VERSION_COLUMNS)
 
 
@@ -104,7 +105,7 @@ def diff(app: App, version: int, other: int | None) -> None:
         old, new = await route_desk.version_of(books, version), await route_desk.version_of(books, other)
         return await route_desk.compare(books, old, new)
 
-    comparison = app.at_desk(lambda desk: desk.store.read(work))
+    comparison = app.at_desk(lambda desk: desk.store.read(work), needs=operators.READ)
     if app.as_json:
         app.show(comparison)
     else:
@@ -127,7 +128,9 @@ def list_changes(app: App, change_id: str | None) -> None:
     Of one the answer says what it changes, and which payments go elsewhere by it: read it before you approve.
     """
     if change_id is None:
-        found = app.at_desk(lambda desk: desk.store.read(lambda books: books.route_changes(SHOWN)))
+        found = app.at_desk(
+            lambda desk: desk.store.read(lambda books: books.route_changes(SHOWN)), needs=operators.READ
+        )
         app.show_all(found, CHANGE_COLUMNS)
         return
 
@@ -138,7 +141,7 @@ def list_changes(app: App, change_id: str | None) -> None:
         old = await route_desk.version_of(books, change.base)
         return Reviewed(change=change, comparison=await route_desk.compare(books, old, table))
 
-    reviewed = app.at_desk(lambda desk: desk.store.read(work))
+    reviewed = app.at_desk(lambda desk: desk.store.read(work), needs=operators.READ)
     if app.as_json:
         app.show(reviewed)
         return
@@ -184,14 +187,13 @@ def approve(app: App, change_id: str) -> None:
     With four_eyes in the settings, its author cannot. A change that was made from an earlier version than the present
     one is stale: propose it anew.
     """
-    operator = app.operator
 
     async def work(desk: Office) -> Submitted:
         version = await desk.store.transact(
             lambda books: changes.approve(
                 books,
                 change_id,
-                approver=operator,
+                approver=app.operator,
                 at=desk.clock.now(),
                 four_eyes=desk.settings.routing.four_eyes,
             )
@@ -199,7 +201,7 @@ def approve(app: App, change_id: str) -> None:
         return Submitted(state=ChangeState.APPLIED, version=version.version, change=change_id)
 
     try:
-        app.show(app.at_desk(work))
+        app.show(app.at_desk(work, needs=operators.APPROVE))
     except Forbidden as error:
         raise Failure.of(error, APPROVE_REMEDY) from error
 
@@ -209,14 +211,13 @@ def approve(app: App, change_id: str) -> None:
 @pass_app
 def reject(app: App, change_id: str) -> None:
     """Reject a proposed change."""
-    operator = app.operator
 
     async def work(desk: Office) -> Submitted:
         at = desk.clock.now()
-        await desk.store.transact(lambda books: changes.reject(books, change_id, by=operator, at=at))
+        await desk.store.transact(lambda books: changes.reject(books, change_id, by=app.operator, at=at))
         return Submitted(state=ChangeState.REJECTED, change=change_id)
 
-    app.show(app.at_desk(work))
+    app.show(app.at_desk(work, needs=operators.DECIDE))
 
 
 @click.command(

@@ -8,6 +8,7 @@ from msgspec import Struct, structs
 
 from tallystick import limits
 from tallystick.assembly.facts import CredentialKind, RoutingFacts
+from tallystick.channels import operators
 from tallystick.cli import route_changes
 from tallystick.cli.app import App, Group, pass_app
 from tallystick.cli.inputs import ASK, ask
@@ -127,7 +128,7 @@ for command in route_changes.COMMANDS:
 
 
 def _table(app: App) -> RoutingTable:
-    return app.at_desk(lambda desk: desk.store.read(lambda books: books.routing_table()))
+    return app.at_desk(lambda desk: desk.store.read(lambda books: books.routing_table()), needs=operators.READ)
 
 
 def _facts(number: str | None, institution: str | None, scheme: str | None, currency: str) -> tuple[RoutingFacts, str]:

@@ -7,6 +7,7 @@ import click
 from msgspec import Struct
 
 from tallystick.bootstrap.office import Office
+from tallystick.channels import operators
 from tallystick.cli.app import App, Group, pass_app
 from tallystick.cli.inputs import new_path, refuse_existing, write_new
 from tallystick.outcomes import endpoints, send
@@ -85,7 +86,7 @@ def add(app: App, channel_id: str, url: str, secret_out: Path) -> None:
 @pass_app
 def list_(app: App) -> None:
     """List all endpoints."""
-    found = app.at_desk(lambda desk: desk.store.read(lambda books: books.endpoints()))
+    found = app.at_desk(lambda desk: desk.store.read(lambda books: books.endpoints()), needs=operators.READ)
     app.show_all([view(each) for each in found], COLUMNS)
 
 
@@ -127,7 +128,7 @@ def enable(app: App, endpoint_id: str) -> None:
 @pass_app
 def dead_letters(app: App, limit: int) -> None:
     """List webhooks that were given up, newest first; they are kept for 30 days."""
-    found = app.at_desk(lambda desk: desk.store.read(lambda books: books.dead_webhooks(limit)))
+    found = app.at_desk(lambda desk: desk.store.read(lambda books: books.dead_webhooks(limit)), needs=operators.READ)
     app.show_all([_letter(each) for each in found], DEAD_COLUMNS)
 
 

@@ -35,6 +35,7 @@ class Purpose(StrEnum):
     AT_REST = "at-rest"
     VAULT = "vault"
     IDENTITY = "identity"
+    ACCESS = "access"
 
 
 class KeyState(StrEnum):

@@ -8,7 +8,8 @@ from tallystick.channels.ports import ApiKeyBook
 from tallystick.delivery.books import Store
 from tallystick.runtime import Clock, Millis
 from tallystick.secret import Secret
-from tallystick.security.ports import Keyring, Purpose
+from tallystick.security.access_keys import KeyringAccess
+from tallystick.security.ports import Keyring
 
 SCHEME: Final = "bearer "
 NOTED_MAX: Final = 10_000  # keys whose use in this hour is known to be noted; beyond it the list starts anew
@@ -19,7 +20,7 @@ class Bearers:
 
     def __init__(self, store: Store[ApiKeyBook], keyring: Keyring, clock: Clock) -> None:
         self._store = store
-        self._keyring = keyring
+        self._keys = KeyringAccess(keyring)
         self._clock = clock
         self._noted: dict[str, Millis] = {}
 
@@ -29,8 +30,8 @@ class Bearers:
         The key comes in this header only, never in an address. Left to the caller: TLS and the bound on tries.
         """
         token = Secret(_token(authorization or ""))
-        index_key, now = self._keyring.key(Purpose.BLIND_INDEX), self._clock.now()
-        principal = await self._store.read(lambda books: access.authenticate(books, index_key, token, now))
+        now = self._clock.now()
+        principal = await self._store.read(lambda books: access.authenticate(books, self._keys, token, now))
         access.require(principal, scope)
         await self._note(principal, now)
         return principal

@@ -10,13 +10,18 @@ from msgspec.structs import replace
 from tallystick.channels import access, rows
 from tallystick.channels.access import CURRENT_MAX, DAY_MS, GRANTS, LIFE_MAX_MS, OVERLAP_MAX_MS, USE_GRAIN_MS, NewKey
 from tallystick.channels.model import Principal, Role, Scope
+from tallystick.channels.ports import AccessKeys
+from tallystick.crypto import kdf
 from tallystick.errors import ApiKeyRefused, Conflict, FieldInvalid, Forbidden, Misconfigured, NotFound
 from tallystick.runtime import Millis, SystemRandomness
 from tallystick.secret import Secret
+from tallystick.security.access_keys import KeyringAccess
+from tallystick.security.ports import Purpose
 from tallystick.testing.clock import VirtualClock
+from tallystick.testing.keyring import MemoryKeyring
 from tallystick.testing.memory_store import MemoryStore
 
-KEY = b"k" * 32
+KEYS = KeyringAccess(MemoryKeyring())
 RANDOM = SystemRandomness()
 REFUSED = "this request carries no API key that opens anything"
 
@@ -27,20 +32,20 @@ class Shop:
     def __init__(self) -> None:
         self.store, self.clock = MemoryStore(), VirtualClock()
 
-    async def add(self, **fields: Any) -> NewKey:
+    async def add(self, *, keys: AccessKeys = KEYS, **fields: Any) -> NewKey:
         usual = {"holder": "bookshop", "role": Role.MERCHANT, "scopes": frozenset({Scope.ORDER}), "live": True}
         return await self.store.transact(
-            lambda books: access.add(books, KEY, self.clock, RANDOM, **{**usual, "life": DAY_MS} | fields)
+            lambda books: access.add(books, keys, self.clock, RANDOM, **{**usual, "life": DAY_MS} | fields)
         )
 
     async def rotate(self, made: NewKey, **fields: Any) -> NewKey:
         asked = {"life": DAY_MS, "overlap": 3_600_000} | fields
         return await self.store.transact(
-            lambda books: access.rotate(books, KEY, self.clock, RANDOM, made.key.id, **asked)
+            lambda books: access.rotate(books, KEYS, self.clock, RANDOM, made.key.id, **asked)
         )
 
-    async def opens(self, token: Secret) -> Principal:
-        return await self.store.read(lambda books: access.authenticate(books, KEY, token, self.clock.now()))
+    async def opens(self, token: Secret, *, keys: AccessKeys = KEYS) -> Principal:
+        return await self.store.read(lambda books: access.authenticate(books, keys, token, self.clock.now()))
 
     async def refuses(self, token: str) -> None:
         with pytest.raises(ApiKeyRefused) as refusal:
@@ -105,7 +110,7 @@ async def test_every_refusal_does_the_work_of_an_acceptance(monkeypatch: pytest.
     shop = Shop()
     made = await shop.add()
     calls: Counter[str] = Counter()
-    real = access.kdf.digest
+    real = kdf.digest
 
     def counted(key: bytes, *parts: str) -> bytes:
         calls["digest"] += 1
@@ -125,7 +130,7 @@ async def test_a_key_is_over_at_its_end_and_useless_once_revoked() -> None:
     shop = Shop()
     made, other = await shop.add(), await shop.add()
     now = shop.clock.now()
-    await shop.store.transact(lambda books: access.revoke(books, KEY, other.key.id, now))
+    await shop.store.transact(lambda books: access.revoke(books, KEYS, other.key.id, now))
     await shop.refuses(other.token.reveal())
     await shop.clock.advance(DAY_MS - 1)
     await shop.opens(made.token)
@@ -176,12 +181,12 @@ async def test_what_is_over_is_not_rotated_and_an_unknown_key_is_not_found() -> 
     shop = Shop()
     made = await shop.add()
     now = shop.clock.now()
-    revoked = await shop.store.transact(lambda books: access.revoke(books, KEY, made.key.id, now))
-    assert revoked == await shop.store.transact(lambda books: access.revoke(books, KEY, made.key.id, Millis(now + 1)))
+    revoked = await shop.store.transact(lambda books: access.revoke(books, KEYS, made.key.id, now))
+    assert revoked == await shop.store.transact(lambda books: access.revoke(books, KEYS, made.key.id, Millis(now + 1)))
     with pytest.raises(Conflict):
         await shop.rotate(made)
     with pytest.raises(NotFound):
-        await shop.store.transact(lambda books: access.revoke(books, KEY, "key_none", now))
+        await shop.store.transact(lambda books: access.revoke(books, KEYS, "key_none", now))
 
 
 @pytest.mark.parametrize(
@@ -245,7 +250,7 @@ async def test_a_row_moved_to_another_id_opens_nothing() -> None:
     rich, poor = await shop.add(scopes=frozenset({Scope.REFUND})), await shop.add(holder="teashop")
     await shop.store.transact(lambda books: books.put_api_key(replace(rich.key, id=poor.key.id)))
     await shop.refuses(poor.token.reveal())
-    rows.check(KEY, rich.key)
+    rows.check(KEYS, rich.key)
 
 
 async def test_the_last_use_is_noted_by_the_hour() -> None:
@@ -256,3 +261,15 @@ async def test_the_last_use_is_noted_by_the_hour() -> None:
     await shop.store.transact(lambda books: access.note_use(books, made.key.id, now))
     uses = await shop.store.read(lambda books: books.key_uses())
     assert {made.key.id: now - now % USE_GRAIN_MS} == uses
+
+
+async def test_a_key_outlives_a_rotation_of_the_platform_s_key_and_dies_with_the_old_one() -> None:
+    shop, ring = Shop(), MemoryKeyring()
+    keys = KeyringAccess(ring)
+    made = await shop.add(keys=keys)
+    ring.rotate(Purpose.ACCESS)
+    principal = await shop.opens(made.token, keys=keys)
+    assert "bookshop" == principal.holder
+    ring.destroy(Purpose.ACCESS, 1)
+    with pytest.raises(ApiKeyRefused):
+        await shop.opens(made.token, keys=keys)

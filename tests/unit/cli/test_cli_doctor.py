@@ -133,7 +133,9 @@ def no_core() -> Iterator[None]:
 @pytest.mark.usefixtures("no_core")
 def test_what_is_unsafe_fails_in_production_only_and_a_platform_made_safe_passes(run: Run, platform: Path) -> None:
     assert {} == failing(run)
-    assert ["four eyes"] == list(failing(run, "--production"))
+    assert ["four eyes", "operators"] == list(failing(run, "--production"))
+    run("operator", "add", "ann", "--role", "operator", "--key-out", "ann.key")
+    run("--operator-key", "ann.key", "operator", "add", "bo", "--role", "approver", "--key-out", "bo.key")
     with (platform / "tallystick.toml").open("a") as file:
         file.write("\n[routing]\nfour_eyes = true\n")
     assert {} == failing(run, "--production")
@@ -143,7 +145,7 @@ def test_what_is_unsafe_fails_in_production_only_and_a_platform_made_safe_passes
 def test_the_demo_s_settings_never_pass_for_production(run: Run, platform: Path) -> None:
     (platform / "tallystick.toml").write_text(world.SETTINGS.format(smtp_port=25))
     assert {} == failing(run)
-    assert ["mail encryption", "webhook addresses", "four eyes"] == list(failing(run, "--production"))
+    assert ["mail encryption", "webhook addresses", "four eyes", "operators"] == list(failing(run, "--production"))
 
 
 def test_a_warning_never_fails_and_what_stops_the_platform_always_does(run: Run, platform: Path) -> None:

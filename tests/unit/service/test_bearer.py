@@ -9,7 +9,7 @@ from tallystick.channels.access import DAY_MS, USE_GRAIN_MS, NewKey
 from tallystick.channels.model import Role, Scope
 from tallystick.errors import ApiKeyRefused, Forbidden
 from tallystick.runtime import SystemRandomness
-from tallystick.security.ports import Purpose
+from tallystick.security.access_keys import KeyringAccess
 from tallystick.service.bearer import Bearers
 from tallystick.testing.platform import MemoryPlatform, memory_platform
 
@@ -24,11 +24,11 @@ def bearers(world: MemoryPlatform) -> Bearers:
 
 
 async def key(world: MemoryPlatform) -> NewKey:
-    index_key = world.platform.keyring.key(Purpose.BLIND_INDEX)
+    keys = KeyringAccess(world.platform.keyring)
     return await world.store.transact(
         lambda books: access.add(
             books,
-            index_key,
+            keys,
             world.platform.clock,
             SystemRandomness(),
             holder="bookshop",
@@ -59,8 +59,8 @@ async def test_a_revoked_key_is_refused_from_its_next_request_on(world: MemoryPl
     made, door = await key(world), bearers(world)
     value = f"Bearer {made.token.reveal()}"
     await door.principal(value, Scope.READ)
-    index_key, now = world.platform.keyring.key(Purpose.BLIND_INDEX), world.platform.clock.now()
-    await world.store.transact(lambda books: access.revoke(books, index_key, made.key.id, now))
+    keys, now = KeyringAccess(world.platform.keyring), world.platform.clock.now()
+    await world.store.transact(lambda books: access.revoke(books, keys, made.key.id, now))
     with pytest.raises(ApiKeyRefused):
         await door.principal(value, Scope.READ)
 
