@@ -11,7 +11,8 @@ from pathlib import Path
 
 from tallystick import config
 from tallystick.bootstrap.layout import create
-from tallystick.bootstrap.office import Office, office, renew_certificate
+from tallystick.bootstrap.office import Office, office
+from tallystick.bootstrap.presenting import Presenting
 from tallystick.channels.model import ChannelKind
 from tallystick.cli import administer, profiles
 from tallystick.crypto import mac, tls, x509
@@ -96,7 +97,7 @@ async def world(home: Path) -> AsyncIterator[World]:
     data = home / "platform"
     create(data, SETTINGS)
     async with office(data, config.load(data, {})) as desk:
-        renew_certificate(desk)
+        await Presenting(desk).ensure()
         institution = await administer.add_institution(
             desk, name="UnionPay", connector="iso8583", schemes=frozenset({"unionpay"})
         )

@@ -17,6 +17,7 @@ from tallystick.secret import Secret
 
 FILE_NAME: Final = "tallystick.toml"
 PREFIX: Final = "TALLYSTICK_"
+HOUR_MS: Final = 3_600_000  # ms
 
 
 class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,11 +66,20 @@ class CaSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How certificates are given out.
 
     `approval`: "operator" lets every request wait for `tallystick ca approve`; "token" takes a valid invitation as
-    enough. `url` is where peers reach the `status` listener, `http://host:port`; certificates name it.
+    enough. `url` is where peers reach the `status` listener, `http://host:port`; certificates name it. The hours are
+    the lives of certificates (`crypto.ca.PROFILES` has the bounds).
     """
 
     approval: Literal["operator", "token"] = "operator"
     url: str | None = None
+    channel_hours: int = 30 * 24
+    platform_hours: int = 30 * 24
+    back_end_hours: int = 365 * 24
+
+    def lives(self) -> dict[str, int]:
+        """Return the lives by profile in ms."""
+        hours = {"channel": self.channel_hours, "platform": self.platform_hours, "back_end": self.back_end_hours}
+        return {profile: each * HOUR_MS for profile, each in hours.items()}
 
 
 class KeysSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -10,13 +10,14 @@ index.json               every certificate issued, so that it can be found and r
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
 import msgspec
 
-from tallystick.crypto.ca import CRL_LIFE_MS, Authority, Profile, Revocations, new_root, read_revocation_list
+from tallystick.config import HOUR_MS
+from tallystick.crypto.ca import CRL_LIFE_MS, PROFILES, Authority, Profile, Revocations, new_root, read_revocation_list
 from tallystick.crypto.tls import check_private
 from tallystick.crypto.x509 import PeerCertificate, new_private_key, read_certificate
 from tallystick.errors import AlreadyExists, CertificateRevoked, Malformed, Misconfigured, NotFound
@@ -25,6 +26,7 @@ from tallystick.runtime import Millis
 PRIVATE: Final = 0o600
 PUBLIC: Final = 0o644
 DIRECTORY: Final = 0o700
+LIFE_MIN_MS: Final = HOUR_MS  # ms; a shorter one would leave too little time to renew it
 CRL_LOOK_MS: Final = 1_000  # ms between two looks at the file: a revocation counts after this at the latest
 CRL_FILE_MAX: Final = 4 * 1024 * 1024  # bytes; about 100,000 entries
 
@@ -50,8 +52,18 @@ class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class FileCa:
     """Issue and revoke with the keys of a directory; several processes may do so at the same time (a file lock)."""
 
-    def __init__(self, directory: Path, *, status_url: str | None = None) -> None:
-        """Load an authority; Misconfigured when a file is missing, unfit, or a private key is open to others."""
+    def __init__(
+        self, directory: Path, *, status_url: str | None = None, lives: Mapping[str, int] | None = None
+    ) -> None:
+        """Load an authority; `lives` (ms, by profile) replace those of the profiles.
+
+        Raises Misconfigured: a file is missing or unfit, a private key is open to others, a life is out of bounds.
+        """
+        self._lives = dict(lives or {})
+        for name, life in self._lives.items():
+            if not LIFE_MIN_MS <= life <= PROFILES[name].life_max:
+                bounds = f"{LIFE_MIN_MS // HOUR_MS} to {PROFILES[name].life_max // HOUR_MS} hours"
+                raise Misconfigured(f"a certificate of the profile {name} lives {bounds}")
         self._directory = directory
         for key in ("issuing.key", "root.key"):
             if key == "issuing.key" or (directory / key).exists():
@@ -71,12 +83,12 @@ class FileCa:
         root_pem, root_key = new_root(f"{name} root", now)
         issuing_key = new_private_key()
         issuing_pem = Authority(root_pem, root_key).issue_authority(f"{name} issuing", issuing_key, now)
-        _write(directory / "root.key", root_key, PRIVATE)
-        _write(directory / "root.pem", root_pem, PUBLIC)
-        _write(directory / "issuing.key", issuing_key, PRIVATE)
-        _write(directory / "issuing.pem", issuing_pem, PUBLIC)
-        _write(directory / "trust.pem", root_pem + issuing_pem, PUBLIC)
-        _write(directory / "index.json", msgspec.json.encode(Index(0, ())), PRIVATE)
+        write_whole(directory / "root.key", root_key, PRIVATE)
+        write_whole(directory / "root.pem", root_pem, PUBLIC)
+        write_whole(directory / "issuing.key", issuing_key, PRIVATE)
+        write_whole(directory / "issuing.pem", issuing_pem, PUBLIC)
+        write_whole(directory / "trust.pem", root_pem + issuing_pem, PUBLIC)
+        write_whole(directory / "index.json", msgspec.json.encode(Index(0, ())), PRIVATE)
         ca = cls(directory)
         ca.renew_crl(now)
         return ca
@@ -97,14 +109,15 @@ class FileCa:
         return self._directory / "issuing.pem"
 
     def issue(
-        self, csr_pem: bytes, profile: Profile, *, uri: str, dns: Sequence[str] = (), now: Millis, life: int
+        self, csr_pem: bytes, profile: Profile, *, uri: str, dns: Sequence[str] = (), now: Millis, life: int = 0
     ) -> bytes:
-        """Issue a certificate and return its chain (leaf, issuing authority) as PEM.
+        """Issue a certificate and return its chain (leaf, issuing authority) as PEM; `life` (ms) 0 is the one set.
 
         The index knows it before the caller does, so that it can always be revoked. Errors are those of
         `Authority.issue`; nothing is recorded then.
         """
         with self._locked():
+            life = life or self._lives.get(profile.name, profile.life)
             leaf_pem = self._authority.issue(csr_pem, profile, uri=uri, dns=dns, now=now, life=life)
             leaf = read_certificate(leaf_pem)
             entry = Issued(leaf.serial, leaf.fingerprint, uri, profile.name, leaf.not_after)
@@ -153,7 +166,7 @@ class FileCa:
             # RFC 5280 section 3.3: an entry stays on at least one list after its certificate has ended.
             if entry.revoked is not None and now < entry.not_after + CRL_LIFE_MS
         }
-        _write(self.crl, self._authority.revocation_list(revoked, number=number, now=now), PUBLIC)
+        write_whole(self.crl, self._authority.revocation_list(revoked, number=number, now=now), PUBLIC)
 
     def _index(self) -> Index:
         try:
@@ -162,7 +175,7 @@ class FileCa:
             raise Misconfigured("the authority's index.json cannot be read") from broken
 
     def _save(self, index: Index) -> None:
-        _write(self._directory / "index.json", msgspec.json.format(msgspec.json.encode(index), indent=1), PRIVATE)
+        write_whole(self._directory / "index.json", msgspec.json.format(msgspec.json.encode(index), indent=1), PRIVATE)
 
     def _read(self, name: str) -> bytes:
         try:
@@ -236,7 +249,7 @@ class RevocationList:
             self._list, self._number, self._seen = fresh, fresh.number, seen
 
 
-def _write(path: Path, data: bytes, mode: int) -> None:
+def write_whole(path: Path, data: bytes, mode: int) -> None:
     """Replace a file whole: written beside it with its final mode, made durable, then renamed."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)

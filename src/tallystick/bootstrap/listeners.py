@@ -1,17 +1,16 @@
 """The listeners beside the gateway."""
 
-import ssl
 from collections.abc import Iterator
 
 from tallystick.adapters.ca_status import CaStatus
 from tallystick.bootstrap.office import Office
-from tallystick.crypto import tls
+from tallystick.bootstrap.presenting import Presenting
 from tallystick.service.enrolment import EnrolmentDesk
 from tallystick.service.server import Listener
 from tallystick.service.status import StatusDesk
 
 
-def further_listeners(desk: Office) -> Iterator[Listener]:
+def further_listeners(desk: Office, presenting: Presenting) -> Iterator[Listener]:
     """Make the listeners that need no client certificate, where the settings name them."""
     if (place := desk.settings.enrolment) is not None:
         desk_for_parties = EnrolmentDesk(
@@ -21,8 +20,7 @@ def further_listeners(desk: Office) -> Iterator[Listener]:
             randomness=desk.randomness,
             issuer=desk.ca if desk.settings.ca.approval == "token" else None,
         )
-        context = tls.server_context(desk.layout.certificate, desk.layout.private_key, None)
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context = presenting.listener("enrolment", clients=False)
         yield Listener(desk_for_parties.app(), host=place.host, port=place.port, context=context)
     if (place := desk.settings.status) is not None:
         status = StatusDesk(CaStatus(desk.ca), desk.clock, desk.randomness)

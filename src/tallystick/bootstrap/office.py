@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
@@ -15,15 +14,11 @@ from tallystick.adapters.passwords import PooledStretcher
 from tallystick.adapters.store.sqlite import SqliteStore
 from tallystick.assembly import policy as policies
 from tallystick.assembly.model import SplitPolicy
-from tallystick.bootstrap.layout import PLATFORM_URI, PRIVATE_FILE, Layout
+from tallystick.bootstrap.layout import Layout
 from tallystick.bootstrap.wrapping import key_wrapper
 from tallystick.config import Settings
-from tallystick.crypto import ca, x509
 from tallystick.errors import Misconfigured
 from tallystick.runtime import Clock, Randomness, SystemClock, SystemRandomness
-
-CERTIFICATE_LIFE_MS: Final = 30 * ca.DAY_MS  # ms
-RENEW_BEFORE_MS: Final = 10 * ca.DAY_MS  # ms before its end that the platform's certificate is renewed at a start
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +49,7 @@ async def office(root: Path, settings: Settings) -> AsyncIterator[Office]:
             store=store,
             keyring=FileKeyring.load(layout.keys, wrapper, clock),
             wrapper=wrapper,
-            ca=FileCa(layout.ca, status_url=settings.ca.url),
+            ca=FileCa(layout.ca, status_url=settings.ca.url, lives=settings.ca.lives()),
             stretcher=stretcher,
             clock=clock,
             randomness=SystemRandomness(),
@@ -71,17 +66,3 @@ def split_policies(settings: Settings) -> Mapping[str, SplitPolicy]:
     except msgspec.ValidationError as error:
         raise Misconfigured(f"a split policy in the settings is wrong: {error}") from None
     return policies.load((*policies.BUILT_IN, *own))
-
-
-def renew_certificate(desk: Office) -> None:
-    """Give the platform a fresh certificate when it has none, or the one it has ends soon."""
-    path, now = desk.layout.certificate, desk.clock.now()
-    if path.exists() and x509.read_certificate(path.read_bytes()).not_after - now > RENEW_BEFORE_MS:
-        return
-    key = x509.new_private_key()
-    names = desk.settings.gateway.names
-    csr = x509.make_csr(key, uri=PLATFORM_URI, dns=names, common_name="Tallystick platform")
-    chain = desk.ca.issue(csr, ca.PLATFORM, uri=PLATFORM_URI, dns=names, now=now, life=CERTIFICATE_LIFE_MS)
-    desk.layout.private_key.touch(PRIVATE_FILE)
-    desk.layout.private_key.write_bytes(key)
-    path.write_bytes(chain)

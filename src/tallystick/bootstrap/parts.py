@@ -6,8 +6,8 @@ from tallystick.adapters.notify.sms import SmsCarrier, SmsSettings
 from tallystick.adapters.notify.smtp import SmtpCarrier, SmtpSecurity, SmtpSettings
 from tallystick.bootstrap.layout import PLATFORM_URI
 from tallystick.bootstrap.office import Office
+from tallystick.bootstrap.presenting import Presenting
 from tallystick.config import Settings
-from tallystick.crypto import tls
 from tallystick.delivery.ports import Connector
 from tallystick.delivery.pull_queue import PullQueue
 from tallystick.errors import Misconfigured
@@ -42,17 +42,16 @@ def pull_queue(desk: Office) -> PullQueue:
     return PullQueue(desk.store, desk.keyring, desk.clock)
 
 
-def connector_registry(desk: Office, queue: PullQueue) -> ConnectorRegistry:
+def connector_registry(desk: Office, queue: PullQueue, presenting: Presenting) -> ConnectorRegistry:
     """Return the connectors of every kind, with the platform's certificate and signing key; raises Misconfigured."""
     kinds = load_kinds()
-    context = tls.client_context(desk.ca.trust, desk.layout.certificate, desk.layout.private_key)
 
     def build(back_end: BackEnd, settings: bytes) -> Connector:
         if back_end.connector not in kinds:
             raise Misconfigured(f"no connector of the kind {back_end.connector} is installed")
         tools = ConnectorTools(
             institution=back_end.id,
-            ssl_context=context,
+            ssl_context=presenting.connector(back_end.id),
             signer=desk.keyring.identity,
             keyid=PLATFORM_URI,
             clock=desk.clock,

@@ -11,11 +11,11 @@ from tallystick.adapters.ca_files import RevocationList
 from tallystick.adapters.keys.epochs import FileEpochKeys
 from tallystick.adapters.keys.opening import FileOpeningKeys
 from tallystick.bootstrap.listeners import further_listeners
-from tallystick.bootstrap.office import Office, office, renew_certificate, split_policies
+from tallystick.bootstrap.office import Office, office, split_policies
 from tallystick.bootstrap.parts import connector_registry, pull_queue
+from tallystick.bootstrap.presenting import Presenting, keeping
 from tallystick.bootstrap.timers import sweeping, telling
 from tallystick.config import Settings
-from tallystick.crypto import tls
 from tallystick.doubts import recover
 from tallystick.path import Platform
 from tallystick.routing.changes import begin
@@ -44,12 +44,13 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
     """Serve until the context ends: first recover, then listen; at the end drain, then close."""
     async with office(root, settings) as desk, contextlib.AsyncExitStack() as stack:
         await _first_rules(desk)
-        renew_certificate(desk)
+        presenting = Presenting(desk)
+        await presenting.ensure()
         table = split_policies(settings)
         names = tuple(sorted(table))
         opening, epochs, recovery_keys = _short_lived_keys(desk, stack, names)
         queue = pull_queue(desk)
-        registry = connector_registry(desk, queue)
+        registry = connector_registry(desk, queue, presenting)
         stack.push_async_callback(registry.aclose)
         platform = Platform(
             store=desk.store,
@@ -83,12 +84,13 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
             },
             guests=Notifications(platform, registry, streams.wake).handlers(),
         )
-        context = tls.server_context(desk.layout.certificate, desk.layout.private_key, desk.ca.trust)
+        context = presenting.listener("gateway", clients=True)
         address = settings.gateway
         listener = Listener(gateway.app(), host=address.host, port=address.port, context=context)
         await stack.enter_async_context(listener)
-        for further in further_listeners(desk):
+        for further in further_listeners(desk, presenting):
             await stack.enter_async_context(further)
+        await stack.enter_async_context(keeping(presenting))
         stack.callback(streams.close)
         stack.callback(queue.close)
         _settle_memory()

@@ -122,7 +122,7 @@ async def approve(book: EnrolmentBook, enrolment_id: str, issuer: Issuer, now: M
     """
     asked = await _pending(book, enrolment_id, now)
     profile = ca.profile_of(asked.uri)
-    chain = issuer.issue(asked.csr or b"", profile, uri=asked.uri, dns=asked.hosts, now=now, life=profile.life)
+    chain = issuer.issue(asked.csr or b"", profile, uri=asked.uri, dns=asked.hosts, now=now)
     issued = replace(asked, state=EnrolmentState.ISSUED, chain=chain)
     await book.replace_enrolment(issued, expected=EnrolmentState.PENDING)
     return issued

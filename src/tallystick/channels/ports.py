@@ -120,12 +120,36 @@ class AccessKeys(Protocol):
 class Issuer(Protocol):
     """A certification authority."""
 
-    def issue(
-        self, csr_pem: bytes, profile: Profile, *, uri: str, dns: Sequence[str] = (), now: Millis, life: int
-    ) -> bytes:
-        """Issue a certificate and return its chain as PEM; raises Malformed, SignatureInvalid, FieldInvalid."""
+    def issue(self, csr_pem: bytes, profile: Profile, *, uri: str, dns: Sequence[str] = (), now: Millis) -> bytes:
+        """Issue a certificate, with the life that the operator set, and return its chain as PEM.
+
+        Raises Malformed, SignatureInvalid, FieldInvalid.
+        """
         ...
 
     def valid(self, uri: str, now: Millis) -> int:
         """Count the certificates of an identity that are neither revoked nor over."""
+        ...
+
+
+class Certifier(Protocol):
+    """An authority that certifies the platform itself: the embedded one, or an outside one by ACME (RFC 8555)."""
+
+    async def certify(self, key_pem: bytes, names: tuple[str, ...], now: Millis) -> bytes:
+        """Return the chain (PEM, leaf first) for a key and host names.
+
+        Raises Unavailable (try again later) and Misconfigured (the operator must act first).
+        """
+        ...
+
+
+class CertificateKeep(Protocol):
+    """Where the platform's own certificate and its private key are."""
+
+    def held(self) -> tuple[bytes, bytes] | None:
+        """Return the chain and the private key (PEM), or None when either is missing."""
+        ...
+
+    def replace(self, chain: bytes, key: bytes) -> None:
+        """Replace both, durably."""
         ...

@@ -91,13 +91,13 @@ async def find_channel(desk: Office, channel_id: str) -> Channel:
 def issue_channel_certificate(desk: Office, channel_id: str, csr_pem: bytes) -> bytes:
     """Issue a channel's certificate chain from its CSR; the identity is the channel's id, whatever the CSR says."""
     uri = f"{CHANNEL_URI}{channel_id}"
-    return desk.ca.issue(csr_pem, ca.CHANNEL, uri=uri, now=desk.clock.now(), life=ca.CHANNEL.life)
+    return desk.ca.issue(csr_pem, ca.CHANNEL, uri=uri, now=desk.clock.now())
 
 
 def issue_back_end_certificate(desk: Office, institution: str, csr_pem: bytes, dns: tuple[str, ...]) -> bytes:
     """Issue a back end's certificate chain from its CSR."""
     uri = f"{INSTITUTION_URI}{institution}"
-    return desk.ca.issue(csr_pem, ca.BACK_END, uri=uri, dns=dns, now=desk.clock.now(), life=ca.BACK_END.life)
+    return desk.ca.issue(csr_pem, ca.BACK_END, uri=uri, dns=dns, now=desk.clock.now())
 
 
 async def add_institution(

@@ -7,7 +7,8 @@ import click
 from msgspec import Struct
 
 from tallystick.bootstrap.layout import PLATFORM_URI, create
-from tallystick.bootstrap.office import Office, renew_certificate
+from tallystick.bootstrap.office import Office
+from tallystick.bootstrap.presenting import Presenting
 from tallystick.cli.app import App, Command, pass_app
 from tallystick.cli.output import Failure
 from tallystick.config import FILE_NAME, parse
@@ -112,5 +113,5 @@ def init(app: App, host: str, port: int, names: tuple[str, ...]) -> None:
 
 async def _furnish(desk: Office) -> None:
     """Make what `serve` would make at its first start, so that every command works before it."""
-    renew_certificate(desk)
+    await Presenting(desk).ensure()
     await desk.store.transact(lambda books: begin(books, desk.clock.now()))

@@ -13,9 +13,9 @@ from tallystick.adapters.connectors.kinds import Address, ConnectorKind, load_ki
 from tallystick.adapters.connectors.registry import ConnectorRegistry, open_record
 from tallystick.bootstrap.office import Office
 from tallystick.bootstrap.parts import connector_registry, pull_queue
+from tallystick.bootstrap.presenting import Presenting
 from tallystick.cli.administer import find_institution
 from tallystick.cli.output import Failure
-from tallystick.crypto import tls
 from tallystick.delivery.ports import Connector
 from tallystick.errors import Misconfigured, TallystickError
 from tallystick.routing.model import BackEnd
@@ -68,9 +68,10 @@ async def live_test(desk: Office, institution: str) -> tuple[LiveTest, Failure |
     steps: list[Step] = []
     try:
         settings, kind = await _passed(steps, "settings", _settings(desk, back_end))
+        presenting = Presenting(desk)
         if kind.address is not None:
-            await _passed(steps, "connection", _connection(desk, kind.address(settings)))
-        registry = connector_registry(desk, pull_queue(desk))
+            await _passed(steps, "connection", _connection(presenting.connector(institution), kind.address(settings)))
+        registry = connector_registry(desk, pull_queue(desk), presenting)
         try:
             connector = await _passed(steps, "sign-on", _sign_on(registry, back_end))
             await _passed(steps, "echo", _echo(connector))
@@ -114,9 +115,8 @@ async def _settings(desk: Office, back_end: BackEnd) -> tuple[str, tuple[bytes, 
     return f"connector {kind.name}: opened and checked", (settings, kind)
 
 
-async def _connection(desk: Office, address: Address) -> tuple[str, bool]:
+async def _connection(context: ssl.SSLContext, address: Address) -> tuple[str, bool]:
     """Connect as the connector will, and say what the back end showed."""
-    context = tls.client_context(desk.ca.trust, desk.layout.certificate, desk.layout.private_key)
     async with asyncio.timeout(CONNECT_TIMEOUT_S):
         _, writer = await asyncio.open_connection(
             address.host, address.port, ssl=context, server_hostname=address.server_name

@@ -8,8 +8,10 @@ import logging
 import os
 import ssl
 import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Self
 
 from tallystick.errors import Misconfigured
 
@@ -33,8 +35,46 @@ class ReportedHandshake(ssl.SSLObject):
             raise
 
 
-def server_context(chain: Path, key: Path, client_ca: Path | None) -> ssl.SSLContext:
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """Revocation lists (PEM): of the authority that signs leaves, or of every authority below and with the root."""
+
+    file: Path
+    whole_chain: bool
+
+
+class LiveContext(ssl.SSLContext):
+    """A context whose content is replaced whole while it is in use.
+
+    Each new connection takes the newest content: certificate, trusted authorities and revocation lists together. Open
+    connections keep what they were made with, so that none is dropped. Sessions of the content before cannot be
+    resumed: a new check of the certificate follows each change.
+    """
+
+    def __new__(cls, content: ssl.SSLContext) -> Self:
+        """Make the empty shell of the content's kind, server or client."""
+        return super().__new__(cls, content.protocol)
+
+    def __init__(self, content: ssl.SSLContext) -> None:
+        self._content = content
+
+    def replace(self, content: ssl.SSLContext) -> None:
+        """Take new content, for connections from now on."""
+        self._content = content
+
+    def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:
+        """Begin one connection of asyncio, uvloop or anyio."""
+        return self._content.wrap_bio(*arguments, **options)
+
+    def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
+        """Offer these protocols; HTTP clients say so before each connection."""
+        self._content.set_alpn_protocols(alpn_protocols)
+
+
+def server_context(chain: Path, key: Path, client_ca: Path | bytes | None) -> ssl.SSLContext:
     """Make the context of a listener with certificate `chain` (leaf first) and private `key`.
+
+    Trusted authorities are a file or PEM here and below.
 
     1. With `client_ca`, a handshake without a certificate that chains to it, is valid now and is for client
        authentication fails. None is for browser listeners only.
@@ -63,15 +103,21 @@ def server_context(chain: Path, key: Path, client_ca: Path | None) -> ssl.SSLCon
     return context
 
 
-def client_context(ca: Path, cert: Path | None = None, key: Path | None = None) -> ssl.SSLContext:
+def client_context(
+    ca: Path | bytes, cert: Path | None = None, key: Path | None = None, *, lists: Lists | None = None
+) -> ssl.SSLContext:
     """Make the context of a connector: the server's certificate chains to `ca` and names the host (RFC 9525).
 
-    `cert` and `key` are given together, for a peer that asks for a client certificate. Raises Misconfigured.
+    `cert` and `key` are given together, for a peer that asks for a client certificate. With `lists` a server is refused
+    whose certificate is on one, and everybody once a list is missing or has ended. Raises Misconfigured.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # CERT_REQUIRED and check_hostname are this protocol's defaults
     _harden(context)
     context.hostname_checks_common_name = False
     _trust(context, ca)
+    if lists is not None:
+        _trust(context, lists.file)
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN if lists.whole_chain else ssl.VERIFY_CRL_CHECK_LEAF
     if (cert is None) != (key is None):
         raise Misconfigured("a client certificate and its private key are given together")
     if cert is not None and key is not None:
@@ -96,11 +142,15 @@ def _harden(context: ssl.SSLContext) -> None:
     context.verify_flags |= ssl.VERIFY_X509_STRICT
 
 
-def _trust(context: ssl.SSLContext, ca: Path) -> None:
+def _trust(context: ssl.SSLContext, ca: Path | bytes) -> None:
     try:
-        context.load_verify_locations(cafile=ca)
-    except OSError as broken:  # ssl.SSLError is one
-        raise Misconfigured(f"the file of trusted authorities cannot be used: {ca.name}") from broken
+        if isinstance(ca, Path):
+            context.load_verify_locations(cafile=ca)
+        else:
+            context.load_verify_locations(cadata=ca.decode("ascii"))
+    except (OSError, UnicodeDecodeError) as broken:  # ssl.SSLError is an OSError
+        name = ca.name if isinstance(ca, Path) else "of a trust anchor"
+        raise Misconfigured(f"the file of trusted authorities cannot be used: {name}") from broken
 
 
 def _present(context: ssl.SSLContext, chain: Path, key: Path) -> None:

@@ -106,6 +106,11 @@ def read_certificate(der_or_pem: bytes) -> PeerCertificate:
     )
 
 
+def belongs(chain_pem: bytes, key_pem: bytes) -> bool:
+    """Tell whether the leaf of a chain is for a private key; raises Malformed and Misconfigured for unreadable ones."""
+    return load_signing_key(key_pem).public_key() == load_certificate(chain_pem).public_key()
+
+
 def load_certificate(der_or_pem: bytes) -> x509.Certificate:
     """Parse one certificate, DER or PEM (the first of a chain); Malformed when it is none or over CERTIFICATE_MAX.
 

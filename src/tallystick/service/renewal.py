@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 from starlette.requests import Request
 
+from tallystick.channels.own import in_last_part
 from tallystick.channels.ports import Issuer
 from tallystick.crypto.binding import bind
 from tallystick.crypto.ca import profile_of
@@ -17,7 +18,6 @@ from tallystick.security.verify import verify
 from tallystick.service.handling import Caller, Handlers, Reply
 from tallystick.wire.enrolment import CERTIFICATES, Renewal, Renewed
 
-LAST_PART: Final = 3  # a certificate renews itself in the last third of its life
 VALID_MAX: Final = 4  # certificates of one identity that are valid at a time; with so many none renews itself
 JSON: Final = "application/json"
 
@@ -66,13 +66,13 @@ class Renewals:
     def _issue(self, peer: PeerCertificate, csr: bytes, now: Millis) -> bytes:
         if peer.uri is None:
             raise CertificateWrongPurpose("the client certificate names nobody")
-        if (peer.not_after - now) * LAST_PART > peer.not_after - peer.not_before:
+        if not in_last_part(peer.not_before, peer.not_after, now):
             raise Conflict("a certificate renews itself in the last third of its life only")
         if self._issuer.valid(peer.uri, now) >= VALID_MAX:
             raise TooMany(f"this identity has {VALID_MAX} valid certificates")
         profile = profile_of(peer.uri)
         hosts = peer.hosts if profile.server else ()
-        chain = self._issuer.issue(csr, profile, uri=peer.uri, dns=hosts, now=now, life=profile.life)
+        chain = self._issuer.issue(csr, profile, uri=peer.uri, dns=hosts, now=now)
         leaf = read_certificate(chain)
         return msgspec.json.encode(Renewed(chain=chain.decode(), serial=leaf.serial, not_after=leaf.not_after))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tallystick.adapters.ca_files import CRL_LOOK_MS, FileCa, RevocationList
+from tallystick.adapters.ca_files import CRL_LOOK_MS, LIFE_MIN_MS, FileCa, RevocationList
 from tallystick.crypto.ca import CHANNEL, CRL_LIFE_MS, DAY_MS
 from tallystick.crypto.x509 import PeerCertificate, make_csr, new_private_key, read_certificate
 from tallystick.errors import AlreadyExists, CertificateRevoked, FieldInvalid, Misconfigured, NotFound
@@ -217,3 +217,12 @@ def test_an_entry_leaves_the_list_only_after_its_certificate_has_long_ended(ca: 
         ca.renew_crl(moment)
         sizes.append(len(ca.crl.read_bytes()))
     assert sizes[0] > sizes[1]
+
+
+def test_the_life_of_certificates_is_the_operators_within_the_bounds_of_the_profile(ca: FileCa) -> None:
+    short = FileCa(ca.trust.parent, lives={"channel": 24 * 3_600_000})
+    csr = make_csr(new_private_key(), common_name="x")
+    assert after(DAY_MS) == read_certificate(short.issue(csr, CHANNEL, uri=SHOP, now=NOW)).not_after
+    for life in (LIFE_MIN_MS - 1, CHANNEL.life_max + 1):
+        with pytest.raises(Misconfigured, match="the profile channel lives 1 to 2160 hours"):
+            FileCa(ca.trust.parent, lives={"channel": life})

@@ -24,12 +24,10 @@ class Authority:
     """Issue texts and remember for whom."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, tuple[str, ...], str, int]] = []
+        self.asked: list[tuple[str, tuple[str, ...], str]] = []
 
-    def issue(
-        self, csr_pem: bytes, profile: Profile, *, uri: str, dns: Sequence[str] = (), now: Millis, life: int
-    ) -> bytes:
-        self.asked.append((uri, tuple(dns), profile.name, life))
+    def issue(self, csr_pem: bytes, profile: Profile, *, uri: str, dns: Sequence[str] = (), now: Millis) -> bytes:
+        self.asked.append((uri, tuple(dns), profile.name))
         return b"chain"
 
     def valid(self, uri: str, now: Millis) -> int:
@@ -125,7 +123,7 @@ async def test_the_identity_is_the_invitations_whatever_the_request_says() -> No
     await submit(store, made.token, csr)
     now = SystemClock().now()
     issued = await store.transact(lambda books: enrol.approve(books, made.enrolment.id, authority, now))
-    assert [(SHOP, (), "channel", 30 * DAY_MS)] == authority.asked
+    assert [(SHOP, (), "channel")] == authority.asked
     assert b"chain" == issued.chain
     assert issued == await submit(store, made.token, csr)
 
@@ -135,7 +133,7 @@ async def test_where_the_token_is_enough_it_approves_once() -> None:
     made = await invited(store, "tallystick:institution:12345678", ("bank.example",))
     for _ in range(2):
         assert EnrolmentState.ISSUED is (await submit(store, made.token, issuer=authority)).state
-    assert [("tallystick:institution:12345678", ("bank.example",), "back_end", 365 * DAY_MS)] == authority.asked
+    assert [("tallystick:institution:12345678", ("bank.example",), "back_end")] == authority.asked
 
 
 async def test_only_what_waits_is_approved_or_rejected() -> None:

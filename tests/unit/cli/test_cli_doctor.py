@@ -75,7 +75,8 @@ def test_a_certificate_of_another_key_is_found(run: Run, platform: Path) -> None
 
 def test_a_certificate_that_ends_soon_is_found(run: Run, platform: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tallystick.cli.checks.certificates.DAYS_MIN", 31)
-    assert "platform.pem is valid for 29 days more" == failing(run)["certificates"]["seen"]
+    monkeypatch.setattr("tallystick.cli.checks.certificates.LIFE_MIN", 1)
+    assert "platform.pem is valid for 719 hours more" == failing(run)["certificates"]["seen"]
 
 
 def test_a_damaged_store_is_found(run: Run, platform: Path) -> None:

@@ -14,7 +14,8 @@ from click.testing import Result
 from tallystick import config
 from tallystick.adapters.ca_files import FileCa
 from tallystick.bootstrap.layout import PLATFORM_URI, create
-from tallystick.bootstrap.office import Office, office, renew_certificate
+from tallystick.bootstrap.office import Office, office
+from tallystick.bootstrap.presenting import Presenting
 from tallystick.cli import administer
 from tallystick.cli.live_test import LiveTest, live_test
 from tallystick.cli.output import Failure
@@ -33,7 +34,7 @@ Run = Callable[..., Result]
 async def desk(tmp_path: Path) -> AsyncIterator[Office]:
     create(tmp_path / "data", '[gateway]\nhost = "127.0.0.1"\nport = 0\n')
     async with office(tmp_path / "data", config.load(tmp_path / "data", {})) as made:
-        renew_certificate(made)
+        await Presenting(made).ensure()
         yield made
 
 

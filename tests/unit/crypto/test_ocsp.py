@@ -87,3 +87,16 @@ def test_a_request_about_another_authority_is_answered_unauthorized() -> None:
     other, _ = new_root("test root", NOW)
     read = answer(request(issuer=load_certificate(other)))
     assert ocsp.OCSPResponseStatus.UNAUTHORIZED is read.response_status
+
+
+def test_an_authority_below_a_root_knows_the_requests_about_its_own_certificates() -> None:
+    issuing_key = new_private_key()
+    issuing = Authority(ROOT, ROOT_KEY).issue_authority("test issuing", issuing_key, NOW)
+    own = Authority(issuing, issuing_key)
+    leaf_key = new_private_key()
+    responder = own.issue_responder(leaf_key, now=NOW, life=DAY_MS)
+    leaf, issuer = load_certificate(responder), load_certificate(issuing)
+    asked = ocsp.OCSPRequestBuilder().add_certificate(leaf, issuer, hashes.SHA1()).build()  # noqa: S303 - what peers send
+    der = asked.public_bytes(serialization.Encoding.DER)
+    made = Responder(issuing, responder, leaf_key).answer(der, lambda _: "good", NOW)
+    assert ocsp.OCSPCertStatus.GOOD is ocsp.load_der_ocsp_response(made).certificate_status

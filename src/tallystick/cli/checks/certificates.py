@@ -7,17 +7,20 @@ from typing import Final
 
 from tallystick.adapters.ca_files import FileCa
 from tallystick.bootstrap.layout import PLATFORM_URI
-from tallystick.bootstrap.office import RENEW_BEFORE_MS
+from tallystick.channels.own import LAST_PART
 from tallystick.cli.checks import handshakes
 from tallystick.cli.checks.model import Check, Scene, Weight, refuse
+from tallystick.config import HOUR_MS
 from tallystick.crypto import tls
 from tallystick.crypto.ca import DAY_MS, read_revocation_list
 from tallystick.crypto.x509 import read_certificate
 from tallystick.errors import Misconfigured
 from tallystick.runtime import Millis
 
-DAYS_MIN: Final = 3  # days a certificate must still be valid; the platform's own is renewed at a start from 10 on
+DAYS_MIN: Final = 3  # days a certificate must still be valid
+LIFE_MIN: Final = 10  # where a certificate's whole life is short: this part of it must be left
 AUTHORITY_DAYS_MIN: Final = 180  # days an authority should still be valid: peers need time to trust its successor
+DAY_HOURS: Final = 24
 CONNECT_TIMEOUT_S: Final = 5.0  # s for the listener to shake hands
 EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - listened on, not connected to
 LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -27,24 +30,32 @@ async def certificates(scene: Scene) -> str:
     """The platform's certificate and its authorities are usable together, and valid for some days more."""
     authority, layout = FileCa(scene.layout.ca), scene.layout
     tls.server_context(layout.certificate, layout.private_key, authority.trust)
-    left = {
-        path.name: _days_left(path, scene.now()) for path in (layout.certificate, authority.issuer, authority.trust)
-    }
-    refuse([f"{name} is valid for {max(days, 0)} days more" for name, days in left.items() if days < DAYS_MIN])
-    return f"the platform's certificate is valid for {left[layout.certificate.name]} days more"
+    paths = (layout.certificate, authority.issuer, authority.trust)
+    left = {path.name: _hours_left(path, scene.now()) for path in paths}
+    wanted = {path.name: min(DAYS_MIN * DAY_HOURS, _life(path) // LIFE_MIN) for path in paths}
+    refuse([f"{name} is valid for {max(left[name], 0)} hours more" for name in left if left[name] < wanted[name]])
+    return f"the platform's certificate is valid for {left[layout.certificate.name] // DAY_HOURS} days more"
 
 
 async def certificates_ahead(scene: Scene) -> str:
     """No certificate ends within the time it takes to replace it."""
     authority, now = FileCa(scene.layout.ca), scene.now()
+    platform = scene.layout.certificate
     wanted = {
-        scene.layout.certificate: RENEW_BEFORE_MS // DAY_MS,
-        authority.issuer: AUTHORITY_DAYS_MIN,
-        authority.trust: AUTHORITY_DAYS_MIN,
+        platform: _life(platform) // LAST_PART,
+        authority.issuer: AUTHORITY_DAYS_MIN * DAY_HOURS,
+        authority.trust: AUTHORITY_DAYS_MIN * DAY_HOURS,
     }
-    left = {path: _days_left(path, now) for path in wanted}
-    refuse([f"{path.name} ends in {max(days, 0)} days" for path, days in left.items() if days < wanted[path]])
-    return f"the platform's ends in {left[scene.layout.certificate]} days, its issuer in {left[authority.issuer]}"
+    left = {path: _hours_left(path, now) for path in wanted}
+    refuse(
+        [
+            f"{path.name} ends in {max(hours, 0) // DAY_HOURS} days"
+            for path, hours in left.items()
+            if hours < wanted[path]
+        ]
+    )
+    days = [left[path] // DAY_HOURS for path in (platform, authority.issuer)]
+    return f"the platform's ends in {days[0]} days, its issuer in {days[1]}"
 
 
 async def names(scene: Scene) -> str:
@@ -135,20 +146,20 @@ async def listener(scene: Scene) -> str:
     return f"this platform serves on port {gateway.port}"
 
 
-RENEWED_AT_START: Final = "Start tallystick serve anew: it renews the platform's own certificate."
+RENEWED: Final = "Start tallystick serve: it renews the platform's own certificate, or its log says why not."
 REPORTED: Final = "Do not serve: report this with the versions of Python and OpenSSL (SECURITY.md)."
 CHECKS: Final = (
-    Check("certificates", Weight.STOPS, RENEWED_AT_START, certificates),
+    Check("certificates", Weight.STOPS, RENEWED, certificates),
     Check(
         "certificates ahead",
         Weight.ADVICE,
-        f"{RENEWED_AT_START} An authority that ends: make a new one, and have every peer trust it in time.",
+        f"{RENEWED} An authority that ends: make a new one, and have every peer trust it in time.",
         certificates_ahead,
     ),
     Check(
         "certificate names",
         Weight.UNSAFE,
-        "Remove tls/platform.pem and start tallystick serve anew: it makes one with the names of the settings.",
+        "Start tallystick serve anew: it makes a certificate with the names of the settings.",
         names,
     ),
     Check("public names", Weight.ADVICE, "Put the host names that peers use into names in [gateway].", public_names),
@@ -169,5 +180,10 @@ def _server(scene: Scene) -> ssl.SSLContext:
     return tls.server_context(layout.certificate, layout.private_key, FileCa(layout.ca).trust)
 
 
-def _days_left(path: Path, now: Millis) -> int:
-    return (read_certificate(path.read_bytes()).not_after - now) // DAY_MS
+def _hours_left(path: Path, now: Millis) -> int:
+    return (read_certificate(path.read_bytes()).not_after - now) // HOUR_MS
+
+
+def _life(path: Path) -> int:
+    leaf = read_certificate(path.read_bytes())
+    return (leaf.not_after - leaf.not_before) // HOUR_MS

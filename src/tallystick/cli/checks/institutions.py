@@ -13,6 +13,7 @@ from tallystick.adapters.connectors.kinds import load_kinds
 from tallystick.adapters.connectors.registry import open_record
 from tallystick.bootstrap.office import Office
 from tallystick.bootstrap.parts import connector_registry, pull_queue
+from tallystick.bootstrap.presenting import Presenting
 from tallystick.cli import administer
 from tallystick.cli.checks.model import Check, Scene, Weight, refuse
 from tallystick.cli.checks.published import is_default, is_published
@@ -101,7 +102,7 @@ async def recovery(scene: Scene) -> str:
     """An unknown outcome can be asked for or reversed."""
     found = await _active(scene)
     async with scene.desk() as desk:
-        registry = connector_registry(desk, pull_queue(desk))
+        registry = connector_registry(desk, pull_queue(desk), Presenting(desk))
         try:
             ways = {each.back_end.name: (await registry.connector(each.back_end)).recovery for each in found}
         except NotSent as unusable:

@@ -1,0 +1,128 @@
+"""What listeners and connectors present and whom they trust, kept new while the platform serves (patent claim 33)."""
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Final
+
+from tallystick.adapters.platform_certificate import CertificateFiles, EmbeddedCertifier
+from tallystick.bootstrap.layout import PLATFORM_URI
+from tallystick.bootstrap.office import Office
+from tallystick.channels import own
+from tallystick.crypto import ca, tls
+from tallystick.errors import TallystickError
+from tallystick.runtime import Millis
+
+LOOK_S: Final = 1.0  # s between two looks: so late a change of a file counts at the latest
+RETRY_MS: Final = 60_000  # ms after a renewal that failed until the next try
+
+_log = logging.getLogger(__name__)
+
+Stamp = tuple[tuple[int, int, int], ...]
+
+
+class Presenting:
+    """Give out TLS contexts, and replace what is in them when a certificate, an authority or a list changes."""
+
+    def __init__(self, desk: Office) -> None:
+        self._desk = desk
+        self._own = CertificateFiles(desk.layout.certificate, desk.layout.private_key)
+        self._contexts: dict[str, tuple[tls.LiveContext, Callable[[], ssl.SSLContext]]] = {}
+        self._seen = self._stamp()
+        self._next_try = Millis(0)
+
+    async def ensure(self) -> None:
+        """Get a certificate when one is due; raises what `own.renew` raises."""
+        now, names = self._desk.clock.now(), self._desk.settings.gateway.names
+        if not own.due(self._own, names, now):
+            return
+        life = self._desk.settings.ca.lives()[ca.PLATFORM.name]
+        await own.renew(self._own, EmbeddedCertifier(self._desk.ca, PLATFORM_URI, life), names, now)
+        _log.info("the platform's certificate was renewed")
+
+    def listener(self, name: str, *, clients: bool) -> tls.LiveContext:
+        """Return the context of a listener: with `clients` it lets in certificates only, else TLS 1.3 only."""
+        layout, trust = self._desk.layout, self._desk.ca.trust
+
+        def build() -> ssl.SSLContext:
+            context = tls.server_context(layout.certificate, layout.private_key, trust if clients else None)
+            if not clients:
+                context.minimum_version = ssl.TLSVersion.TLSv1_3
+            return context
+
+        return self._live(name, build)
+
+    def connector(self, institution: str) -> tls.LiveContext:
+        """Return the context of connections to a back end: it is of the embedded authority, and not revoked."""
+        layout, authority = self._desk.layout, self._desk.ca
+        lists = tls.Lists(authority.crl, whole_chain=False)
+        return self._live(
+            f"to {institution}",
+            lambda: tls.client_context(authority.trust, layout.certificate, layout.private_key, lists=lists),
+        )
+
+    def refresh(self) -> None:
+        """Replace what is in the contexts when a file changed; what cannot be used is logged, and tried again.
+
+        Meanwhile the content before stays: it refuses whoever its own certificates and lists no longer cover.
+        """
+        stamp = self._stamp()
+        if stamp == self._seen:
+            return
+        for name, (context, build) in self._contexts.items():
+            try:
+                context.replace(build())
+            except TallystickError as error:
+                _log.error("the TLS context %s stays as it was: %s", name, error.detail)
+                return
+        self._seen = stamp
+
+    async def run(self) -> None:
+        """Look once a second; never ends by itself."""
+        while True:
+            await self._look()
+            await self._desk.clock.sleep(LOOK_S)
+
+    async def _look(self) -> None:
+        now = self._desk.clock.now()
+        try:
+            if now >= self._next_try:
+                await self.ensure()
+        except Exception as error:  # noqa: BLE001 - the certificate in use serves on, and a later try may succeed
+            self._next_try = Millis(now + RETRY_MS)
+            detail = error.detail if isinstance(error, TallystickError) else type(error).__name__
+            _log.warning("the platform's certificate was not renewed: %s", detail)
+        self.refresh()
+
+    def _live(self, name: str, build: Callable[[], ssl.SSLContext]) -> tls.LiveContext:
+        if name not in self._contexts:
+            self._contexts[name] = tls.LiveContext(build()), build
+        return self._contexts[name][0]
+
+    def _stamp(self) -> Stamp:
+        authority = self._desk.ca
+        watched = (self._own.chain, self._own.key, authority.trust, authority.crl)
+        return tuple(_state(path) for path in watched)
+
+
+@contextlib.asynccontextmanager
+async def keeping(presenting: Presenting) -> AsyncIterator[None]:
+    """Keep certificates new while the context lasts."""
+    task = asyncio.create_task(presenting.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0, 0
+    return found.st_ino, found.st_mtime_ns, found.st_size
