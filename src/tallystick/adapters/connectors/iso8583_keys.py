@@ -19,7 +19,7 @@ from tallystick.adapters.connectors.iso8583_settings import (
     check_session_keys,
     key_bytes,
 )
-from tallystick.crypto import mac, pin, tr31
+from tallystick.crypto import mac, pin_translate, tr31
 from tallystick.crypto.mac import MacAlgorithm
 from tallystick.crypto.pin import PinFormat
 from tallystick.crypto.tr31 import WrappedKey
@@ -124,10 +124,10 @@ class SessionKeys:
         return self._reader.decode(message)
 
     def pin_block(self, block_1: Secret, pan: Pan) -> bytes:
-        """Translate a format 1 block for the back end (`pin.translate`); raises NotSent while there is no PIN key."""
+        """Translate a format 1 block for the back end (`pin_translate`); raises NotSent while there is no PIN key."""
         if self._pin is None:
             raise NotSent("there is no PIN key for this back end yet")
-        return pin.translate(block_1, pan, self._pin, self._form)
+        return pin_translate.translate_clear(block_1, pan, self._pin, self._form)
 
     def control(self, kind: KeyType) -> str:
         """Write DE53 of a key reset: the key's type and a double length."""

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from tallystick.crypto import pin
+from tallystick.crypto import pin, pin_translate
 from tallystick.crypto.pin import PinFormat
 from tallystick.errors import TallystickError
 from tallystick.secret import MASK, Secret
@@ -91,7 +91,7 @@ def _pin_is_right(card: WireCard, block: Secret, expected: str) -> bool:
     """Do what an issuer does with its HSM: translate format 1 under a zone key of its own, then verify."""
     zone_key = secrets.token_bytes(ZONE_KEY_BYTES)
     try:
-        enciphered = pin.translate(block, card.pan, zone_key, PinFormat.ISO_4)
+        enciphered = pin_translate.translate_clear(block, card.pan, zone_key, PinFormat.ISO_4)
         pin.verify(enciphered, card.pan, zone_key, PinFormat.ISO_4, Secret(expected))
     except TallystickError:  # another PIN, or no PIN block at all
         return False
