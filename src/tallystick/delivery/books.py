@@ -10,6 +10,7 @@ from tallystick.assembly.ports import ClaimBook, PaymentBook
 from tallystick.channels.ports import ApiKeyBook, CapabilityBook, ChannelBook
 from tallystick.delivery.ports import ConnectorBook, IntentBook, PullBook
 from tallystick.routing.ports import RouteBook
+from tallystick.security.kept import KeptBook
 from tallystick.security.ports import ReplayBook
 from tallystick.vault.ports import NoticeBook, UserBook
 
@@ -31,6 +32,7 @@ class Books(
     IntentBook,
     ConnectorBook,
     PullBook,
+    KeptBook,
     Protocol,
 ):
     """All books of one store; they are read and written only inside `Store.transact`."""

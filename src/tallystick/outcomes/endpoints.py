@@ -9,13 +9,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tallystick.crypto import webhooks
-from tallystick.crypto.binding import bind
 from tallystick.delivery.books import Store
 from tallystick.errors import EnvelopeUnopenable, FieldInvalid, Misconfigured, NotFound, TooMany
 from tallystick.outcomes.model import Endpoint, EndpointState, SigningSecret
 from tallystick.outcomes.ports import OutcomeBooks
 from tallystick.runtime import Clock, Millis, Randomness, new_id
 from tallystick.secret import Secret
+from tallystick.security.kept import Kept, place
 from tallystick.security.ports import Keyring, Purpose
 from tallystick.security.sealing import seal, unseal
 
@@ -167,7 +167,7 @@ def _open(keyring: Keyring, endpoint: Endpoint) -> list[SigningSecret]:
 
 
 def _context(endpoint_id: str) -> bytes:
-    return bind("webhook-secrets", endpoint_id)
+    return place(Kept.ENDPOINT, endpoint_id)
 
 
 def _reveal(value: object) -> str:

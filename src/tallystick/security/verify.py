@@ -7,7 +7,6 @@ from msgspec import Struct
 
 from tallystick import limits
 from tallystick.crypto import httpsig
-from tallystick.crypto.binding import bind
 from tallystick.crypto.signing import Algorithm, HmacKey, Verifier, load_public
 from tallystick.errors import (
     EnvelopeUnopenable,
@@ -18,6 +17,7 @@ from tallystick.errors import (
     Stale,
     TooLarge,
 )
+from tallystick.security.kept import Kept, place
 from tallystick.security.model import Arrival, Sender
 from tallystick.security.ports import Keyring, Purpose
 from tallystick.security.sealing import seal, unseal
@@ -38,13 +38,13 @@ class Verified(Struct, frozen=True, kw_only=True):
 
 def seal_sender_key(keyring: Keyring, sender_id: str, key: bytes) -> bytes:
     """Seal a sender's verification key (HMAC secret or public key PEM) for its row."""
-    return seal(keyring, Purpose.AT_REST, key, bind("sender-key", sender_id))
+    return seal(keyring, Purpose.AT_REST, key, place(Kept.CHANNEL, sender_id))
 
 
 def sender_key(keyring: Keyring, sender: Sender) -> Verifier:
     """Open and load the key registered for a sender; raises Misconfigured when row and algorithm do not agree."""
     try:
-        raw = unseal(keyring, Purpose.AT_REST, sender.sealed_key, bind("sender-key", sender.id))
+        raw = unseal(keyring, Purpose.AT_REST, sender.sealed_key, place(Kept.CHANNEL, sender.id))
     except EnvelopeUnopenable as error:
         raise Misconfigured("a registered key does not open: the row or the key file is damaged") from error
     key: Verifier = HmacKey(raw) if sender.algorithm == Algorithm.HMAC_SHA256 else load_public(raw)

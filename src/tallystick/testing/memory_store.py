@@ -18,6 +18,7 @@ from tallystick.testing.memory_capabilities import MemoryCapabilities
 from tallystick.testing.memory_enrolments import MemoryEnrolments
 from tallystick.testing.memory_events import MemoryWebhooks
 from tallystick.testing.memory_intents import MemoryIntents
+from tallystick.testing.memory_kept import MemoryKept
 from tallystick.testing.memory_payments import MemoryClaims
 from tallystick.testing.memory_pull import MemoryPulls
 from tallystick.testing.memory_routes import MemoryRoutes
@@ -27,6 +28,7 @@ T = TypeVar("T")
 
 
 class MemoryBooks(
+    MemoryKept,
     MemoryChannels,
     MemoryEnrolments,
     MemoryCapabilities,

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
-from msgspec import structs
 
 from tallystick import limits
 from tallystick.assembly.element import normal_phone
@@ -16,6 +15,7 @@ from tallystick.crypto.passwords import PARAMETERS, SALT_BYTES, StretchedPasswor
 from tallystick.errors import AlreadyExists, CredentialRefused, EnvelopeUnopenable, FieldInvalid
 from tallystick.runtime import Clock, Randomness, new_id
 from tallystick.secret import Secret
+from tallystick.security.kept import KeptRow
 from tallystick.security.ports import Keyring, Purpose
 from tallystick.security.sealing import seal, unseal
 from tallystick.vault.model import Contact, User
@@ -156,22 +156,19 @@ def open_contact(keyring: Keyring, user: User) -> Contact:
     return Contact(phone=reach.phone, email=reach.email)
 
 
-def renew(keyring: Keyring, user: User) -> User:
-    """Return the user's record under the keys that are active now, without the password.
+def renew(keyring: Keyring, row: KeptRow) -> KeptRow:
+    """Return a payer's row (verifier, wrapped key, contact, name digest) under the keys active now, without a password.
 
     Raises:
-        CredentialRefused: "record_damaged": a value does not open; the record is left as it is.
+        EnvelopeUnopenable: a value does not open; the row stays as it is.
     """
-    reach = _reach(keyring, user)
-    again = {
-        name: seal(keyring, Purpose.VAULT, _open(keyring, sealed, place), place)
-        for name, sealed, place in (
-            ("verifier", user.verifier, _place(VERIFIER, user.id)),
-            ("wrapped_key", user.wrapped_key, _place(RECORD_KEY, user.id)),
-            ("sealed_contact", user.sealed_contact, _place(CONTACT, user.id)),
-        )
-    }
-    return structs.replace(user, name_digest=digest_name(keyring, reach.name)[0], **again)
+    places = [bind(label, row.id) for label in (VERIFIER, RECORD_KEY, CONTACT)]
+    opened = [
+        unseal(keyring, Purpose.VAULT, value or b"", place) for value, place in zip(row.values, places, strict=False)
+    ]
+    sealed = [seal(keyring, Purpose.VAULT, value, place) for value, place in zip(opened, places, strict=True)]
+    name = msgspec.json.decode(opened[2], type=_Reach).name
+    return KeptRow(id=row.id, values=(*sealed, digest_name(keyring, name)[0]))
 
 
 def digest_name(keyring: Keyring, username: str) -> tuple[bytes, ...]:

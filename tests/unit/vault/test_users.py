@@ -1,11 +1,13 @@
 """Registration and passwords."""
 
 import pytest
+from msgspec.structs import replace
 
 from tallystick import limits
 from tallystick.crypto.versioned import VersionedKey, digest
 from tallystick.errors import AlreadyExists, CredentialRefused, FieldInvalid, StoreFailed
 from tallystick.secret import Secret
+from tallystick.security.kept import KeptRow
 from tallystick.security.ports import Purpose
 from tallystick.testing.desk import CONTACT, PASSWORD, WRONG, BreakingStore, MemoryKeyring, VaultDesk
 from tallystick.testing.memory_store import MemoryStore
@@ -166,7 +168,9 @@ async def test_a_renewed_record_needs_no_older_key_and_no_password(desk: VaultDe
     before, user = await desk.log_in(), await find(desk)
     for purpose in (Purpose.VAULT, Purpose.BLIND_INDEX):
         desk.keyring.rotate(purpose)
-    renewed = renew(desk.keyring, user)
+    old = KeptRow(id=user.id, values=(user.verifier, user.wrapped_key, user.sealed_contact, user.name_digest))
+    verifier, wrapped_key, contact, name_digest = (value or b"" for value in renew(desk.keyring, old).values)
+    renewed = replace(user, verifier=verifier, wrapped_key=wrapped_key, sealed_contact=contact, name_digest=name_digest)
     for purpose in (Purpose.VAULT, Purpose.BLIND_INDEX):
         desk.keyring.destroy(purpose, 1)
     desk.store = MemoryStore()

@@ -7,7 +7,6 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from tallystick.crypto.binding import bind
 from tallystick.crypto.signing import load_public
 from tallystick.delivery.books import Books, Store
 from tallystick.delivery.guard import GuardedConnector
@@ -16,6 +15,7 @@ from tallystick.delivery.ports import Connector
 from tallystick.errors import ChannelUnknown, EnvelopeUnopenable, Misconfigured, NotFound, NotSent
 from tallystick.routing.model import BackEnd
 from tallystick.runtime import Clock, Millis
+from tallystick.security.kept import Kept, place
 from tallystick.security.model import Sender
 from tallystick.security.ports import Keyring, Purpose
 from tallystick.security.sealing import seal, unseal
@@ -132,13 +132,13 @@ def _digest(record: ConnectorRecord) -> bytes:
 
 def seal_record(keyring: Keyring, institution: str, record: ConnectorRecord) -> bytes:
     """Seal a back end's connector record for its row."""
-    return seal(keyring, Purpose.AT_REST, msgspec.json.encode(record), bind("connector", institution))
+    return seal(keyring, Purpose.AT_REST, msgspec.json.encode(record), place(Kept.CONNECTOR, institution))
 
 
 def open_record(keyring: Keyring, institution: str, sealed: bytes) -> ConnectorRecord:
     """Open a back end's connector record; raises Misconfigured when the row was tampered with."""
     try:
-        clear = unseal(keyring, Purpose.AT_REST, sealed, bind("connector", institution))
+        clear = unseal(keyring, Purpose.AT_REST, sealed, place(Kept.CONNECTOR, institution))
     except EnvelopeUnopenable as error:
         raise Misconfigured("a connector's settings do not open: the row or the key file is damaged") from error
     return msgspec.json.decode(clear, type=ConnectorRecord)

@@ -19,6 +19,7 @@ from tallystick.adapters.store.sqlite_channels import SqliteChannels
 from tallystick.adapters.store.sqlite_claims import SqliteClaims
 from tallystick.adapters.store.sqlite_enrolments import SqliteEnrolments
 from tallystick.adapters.store.sqlite_intents import SqliteIntents
+from tallystick.adapters.store.sqlite_kept import SqliteKept
 from tallystick.adapters.store.sqlite_open import connect
 from tallystick.adapters.store.sqlite_parts import SqliteParts
 from tallystick.adapters.store.sqlite_payments import SqlitePayments
@@ -53,6 +54,7 @@ class SqliteBooks(
     SqliteIntents,
     SqlitePulls,
     SqliteWebhooks,
+    SqliteKept,
 ):
     """All books on one connection; implements `delivery.books.Books` and `outcomes.ports.OutcomeBooks`."""
 

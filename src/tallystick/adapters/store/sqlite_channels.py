@@ -6,14 +6,15 @@ from tallystick.adapters.store.sqlite_book import FIELDS, Row, SqliteBook, to_js
 from tallystick.channels.model import Channel, ChannelKind, ChannelState
 from tallystick.errors import AlreadyExists, NotFound
 
-COLUMNS = "id, name, kind, state, fields, proves_payer, algorithm, sealed_key, created_at"
+COLUMNS = """id, name, kind, state, fields, proves_payer, algorithm, sealed_key, created_at, earlier_key,
+    earlier_until"""
 FIND = f"SELECT {COLUMNS} FROM channel WHERE id = ?"
 LIST = f"SELECT {COLUMNS} FROM channel ORDER BY name"
-ADD = f"INSERT INTO channel ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+ADD = f"INSERT INTO channel ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 NAME_TAKEN = "SELECT 1 FROM channel WHERE name = ? AND id <> ?"
 REPLACE = """
     UPDATE channel SET name = ?2, kind = ?3, state = ?4, fields = ?5, proves_payer = ?6, algorithm = ?7,
-      sealed_key = ?8, created_at = ?9
+      sealed_key = ?8, created_at = ?9, earlier_key = ?10, earlier_until = ?11
     WHERE id = ?1
 """
 
@@ -65,12 +66,14 @@ def to_row(channel: Channel) -> Row:
         channel.algorithm,
         channel.sealed_key,
         channel.created_at,
+        channel.earlier_key,
+        channel.earlier_until,
     )
 
 
 def from_row(row: Row) -> Channel:
     """Read a channel back."""
-    id_, name, kind, state, fields, proves_payer, algorithm, sealed_key, created_at = row
+    id_, name, kind, state, fields, proves_payer, algorithm, sealed_key, created_at, earlier_key, earlier_until = row
     return Channel(
         id=id_,
         name=name,
@@ -81,4 +84,6 @@ def from_row(row: Row) -> Channel:
         algorithm=algorithm,
         sealed_key=sealed_key,
         created_at=created_at,
+        earlier_key=earlier_key,
+        earlier_until=earlier_until,
     )

@@ -1,0 +1,98 @@
+"""Rows by the key versions they name, in SQLite."""
+
+# ruff: noqa: S608  # every text is built from constants of this module
+
+from typing import Final, NamedTuple
+
+from tallystick.adapters.store.sqlite_book import SqliteBook
+from tallystick.crypto.versioned import HEADER, version_of
+from tallystick.errors import EnvelopeUnopenable
+from tallystick.security.kept import Kept, KeptCount, KeptRow, Rewrap
+
+
+class _Where(NamedTuple):
+    """Where a kind is: its table, its values' columns in the order of `USES`, what finds a row, which rows count."""
+
+    table: str
+    columns: tuple[str, ...]
+    id: str = "id"
+    counts: str = "1"
+
+
+WHERE: Final = {
+    Kept.CHANNEL: _Where("channel", ("sealed_key", "earlier_key")),
+    Kept.CONNECTOR: _Where("connector", ("sealed",), id="institution"),
+    Kept.ENDPOINT: _Where("webhook_endpoint", ("sealed",)),
+    Kept.PAYER: _Where("payer", ("verifier", "wrapped_key", "sealed_contact", "name_digest")),
+    Kept.NOTICE: _Where("notice", ("sealed",)),
+    Kept.PULL: _Where("pull", ("body",)),
+    Kept.PAYMENT: _Where("payment", ("element_digest",), counts="fate IS NULL"),
+    Kept.CLAIM: _Where("claim", ("digest",), id="seq"),
+    Kept.ENROLMENT: _Where("enrolment", ("digest",)),
+}
+
+CACHED: Final = frozenset({Kept.CHANNEL, Kept.CONNECTOR})
+
+REWRAP_COLUMNS: Final = "kind, target, after, looked, changed, damaged, started_at, finished_at"
+FIND_REWRAP: Final = f"SELECT {REWRAP_COLUMNS} FROM rewrap WHERE kind = ?"
+PUT_REWRAP: Final = f"INSERT OR REPLACE INTO rewrap ({REWRAP_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+class SqliteKept(SqliteBook):
+    """Implement `security.kept.KeptBook`."""
+
+    async def kept_rows(self, kind: Kept, after: str, limit: int) -> list[KeptRow]:
+        """List rows of a renewed kind whose id is greater than `after`, in the order of ids."""
+        at = WHERE[kind]
+        asked = f"SELECT {at.id}, {', '.join(at.columns)} FROM {at.table} WHERE {at.id} > ? ORDER BY {at.id} LIMIT ?"
+        return [KeptRow(id=row_id, values=tuple(values)) for row_id, *values in self._db.execute(asked, (after, limit))]
+
+    async def put_kept(self, kind: Kept, row: KeptRow) -> None:
+        """Replace the values of a row of a renewed kind."""
+        if kind in CACHED:
+            self._cache.changed()
+        at = WHERE[kind]
+        changed = f"UPDATE {at.table} SET {', '.join(f'{column} = ?' for column in at.columns)} WHERE {at.id} = ?"
+        self._db.execute(changed, (*row.values, row.id))
+
+    async def kept_counts(self, kind: Kept) -> list[KeptCount]:
+        """Count the values of a kind by place and version; reads the whole table."""
+        at, found = WHERE[kind], []
+        for place, column in enumerate(at.columns):
+            head = f"substr({column}, 1, {HEADER.size})"
+            asked = (
+                f"SELECT {head}, count(*) FROM {at.table} WHERE {column} IS NOT NULL AND {at.counts} GROUP BY {head}"
+            )
+            for header, count in self._db.execute(asked):
+                found.append(KeptCount(kind=kind, place=place, version=_version(header), count=count))
+        return found
+
+    async def rewrap(self, kind: Kept) -> Rewrap | None:
+        """Return how far a kind was sealed anew, None when it never was."""
+        row = self._db.execute(FIND_REWRAP, (kind.value,)).fetchone()
+        if row is None:
+            return None
+        _, target, after, looked, changed, damaged, started_at, finished_at = row
+        return Rewrap(
+            kind=kind,
+            target=target,
+            after=after,
+            looked=looked,
+            changed=changed,
+            damaged=damaged,
+            started_at=started_at,
+            finished_at=finished_at,
+        )
+
+    async def note_rewrap(self, rewrap: Rewrap) -> None:
+        """Record how far a kind is."""
+        counts = (rewrap.looked, rewrap.changed, rewrap.damaged)
+        row = (rewrap.kind.value, rewrap.target, rewrap.after, *counts, rewrap.started_at, rewrap.finished_at)
+        self._db.execute(PUT_REWRAP, row)
+
+
+def _version(header: bytes) -> int:
+    try:
+        return version_of(header)
+    except EnvelopeUnopenable:
+        return 0

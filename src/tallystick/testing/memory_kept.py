@@ -1,0 +1,117 @@
+"""Rows by the key versions they name, in memory."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from tallystick.crypto.versioned import version_of
+from tallystick.errors import EnvelopeUnopenable
+from tallystick.security.kept import Kept, KeptCount, KeptRow, Rewrap
+from tallystick.testing.memory_books import MemoryChannels, MemoryConnectors, MemoryNotices, MemoryUsers
+from tallystick.testing.memory_enrolments import MemoryEnrolments
+from tallystick.testing.memory_events import MemoryWebhooks
+from tallystick.testing.memory_intents import MemoryIntents
+from tallystick.testing.memory_payments import MemoryClaims
+from tallystick.testing.memory_pull import MemoryPulls
+from tallystick.testing.memory_table import Journal, Table
+
+MEMBERS = {
+    Kept.CHANNEL: ("sealed_key", "earlier_key"),
+    Kept.ENDPOINT: ("sealed",),
+    Kept.PAYER: ("verifier", "wrapped_key", "sealed_contact", "name_digest"),
+    Kept.NOTICE: ("sealed",),
+    Kept.PULL: ("body",),
+    Kept.ENROLMENT: ("digest",),
+}
+
+
+class MemoryKept(
+    MemoryChannels,
+    MemoryEnrolments,
+    MemoryIntents,
+    MemoryClaims,
+    MemoryConnectors,
+    MemoryUsers,
+    MemoryNotices,
+    MemoryPulls,
+    MemoryWebhooks,
+):
+    """Implement `security.kept.KeptBook` over the other books' tables."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(journal)
+        self._rewraps: Table[Kept, Rewrap] = Table(journal)
+
+    async def kept_rows(self, kind: Kept, after: str, limit: int) -> list[KeptRow]:
+        """List rows of a renewed kind whose id is greater than `after`, in the order of ids."""
+        return sorted((row for row in self._kept(kind) if row.id > after), key=lambda row: row.id)[:limit]
+
+    async def put_kept(self, kind: Kept, row: KeptRow) -> None:
+        """Replace the values of a row of a renewed kind."""
+        if kind is Kept.CONNECTOR:
+            self._settings.put(row.id, row.values[0] or b"")
+            return
+        table = self._table(kind)
+        before = table.get(row.id)
+        if before is not None:
+            table.put(row.id, replace(before, **dict(zip(MEMBERS[kind], row.values, strict=True))))
+
+    async def kept_counts(self, kind: Kept) -> list[KeptCount]:
+        """Count the values of a kind by place and version."""
+        found = Counter(
+            (place, _version(value))
+            for row in self._kept(kind)
+            for place, value in enumerate(row.values)
+            if value is not None
+        )
+        return [
+            KeptCount(kind=kind, place=place, version=version, count=count)
+            for (place, version), count in sorted(found.items())
+        ]
+
+    async def rewrap(self, kind: Kept) -> Rewrap | None:
+        """Return how far a kind was sealed anew, None when it never was."""
+        return self._rewraps.get(kind)
+
+    async def note_rewrap(self, rewrap: Rewrap) -> None:
+        """Record how far a kind is."""
+        self._rewraps.put(rewrap.kind, rewrap)
+
+    def _kept(self, kind: Kept) -> list[KeptRow]:
+        match kind:
+            case Kept.CONNECTOR:
+                return [KeptRow(id=name, values=(sealed,)) for name, sealed in self._settings.items()]
+            case Kept.PAYMENT:
+                waiting = [payment for payment in self._payments.rows() if payment.fate is None]
+                return [KeptRow(id=payment.id, values=(payment.element.digest,)) for payment in waiting]
+            case Kept.CLAIM:
+                issued = [each for group in self._issued.rows() for each in group]
+                return [KeptRow(id=str(n), values=(each.element.digest,)) for n, each in enumerate(issued)]
+            case _:
+                members = MEMBERS[kind]
+                return [
+                    KeptRow(id=row.id, values=tuple(getattr(row, member) for member in members))
+                    if kind is not Kept.PULL
+                    else KeptRow(id=row.key, values=(row.body,))
+                    for row in self._table(kind).rows()
+                ]
+
+    def _table(self, kind: Kept) -> Table[str, Any]:
+        tables: dict[Kept, Callable[[], Table[str, Any]]] = {
+            Kept.CHANNEL: lambda: self._channels,
+            Kept.ENDPOINT: lambda: self._endpoints,
+            Kept.PAYER: lambda: self._users,
+            Kept.NOTICE: lambda: self._notices,
+            Kept.PULL: lambda: self._pulls,
+            Kept.ENROLMENT: lambda: self._enrolments,
+        }
+        return tables[kind]()
+
+
+def _version(value: bytes) -> int:
+    try:
+        return version_of(value)
+    except EnvelopeUnopenable:
+        return 0
