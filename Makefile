@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint softhsm bench clean
 
 $(VENV)/.ready: pyproject.toml uv.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -21,8 +21,12 @@ lint: $(VENV)/.ready  ## Style, types, layers.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint  ## Everything CI runs.
+test: lint softhsm  ## Everything CI runs.
 	$(BIN)/pytest $(ARGS)
+
+softhsm:  ## The token that tests have; without it, and without root to install it, its tests are skipped and say so.
+	@command -v softhsm2-util >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null \
+		|| apt-get install -qq -y softhsm2 >/dev/null 2>&1 || true
 
 bench: $(VENV)/.ready  ## Write bench/results/latest.json.
 	$(BIN)/uv sync --quiet --frozen --group bench

@@ -177,6 +177,7 @@ def test_the_glossary_has_a_word_for_every_module_of_the_core_that_is_named_by_a
 
 
 def test_the_page_on_libraries_has_a_reason_for_each_dependency_and_for_no_other() -> None:
-    declared = {re.split(r"[><=;\s]", each)[0] for each in PROJECT["dependencies"]}
+    extras = [each for extra in PROJECT["optional-dependencies"].values() for each in extra]
+    declared = {re.split(r"[><=;\s]", each)[0] for each in [*PROJECT["dependencies"], *extras]}
     table = re.findall(r"^\| (`[^|]+`) \|", (DECISIONS / "0009-libraries.md").read_text(), re.MULTILINE)
     assert declared == {name for cell in table for name in re.findall(r"`([^`]+)`", cell)}

@@ -3,18 +3,17 @@
 A data directory holds all: `tallystick.toml`, `store.db`, `keys/`, `epochs/`, `recovery/`, `opening/`, `ca/`, `tls/`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from tallystick.adapters.ca_files import FileCa
 from tallystick.adapters.keys.files import FileKeyring
-from tallystick.adapters.keys.passphrase import PassphraseWrapper
 from tallystick.adapters.keys.wrapper import KeyWrapper, PlainFiles
 from tallystick.config import FILE_NAME
 from tallystick.errors import AlreadyExists
 from tallystick.runtime import SystemClock, SystemRandomness
-from tallystick.secret import Secret
 
 PLATFORM_URI: Final = "tallystick:platform:main"
 PRIVATE_DIRECTORY: Final = 0o700
@@ -68,11 +67,11 @@ class Layout:
         return self.root / "tls" / "platform.key"
 
 
-def create(root: Path, settings_toml: str, passphrase: Secret | None = None) -> Layout:
+def create(root: Path, settings_toml: str, protection: Callable[[], KeyWrapper] = PlainFiles) -> Layout:
     """Make a data directory: settings, keys, authority, the platform's certificate, and an empty store.
 
-    With `passphrase` the keys are sealed under it from the first. Raises AlreadyExists when the directory holds a
-    platform: nothing is ever overwritten. Raises FieldInvalid for a short passphrase.
+    `protection` gives the wrapper of the key files once the directory is there. Raises AlreadyExists when the directory
+    holds a platform: nothing is ever overwritten.
     """
     layout, clock, randomness = Layout(root), SystemClock(), SystemRandomness()
     if (root / FILE_NAME).exists():
@@ -80,11 +79,7 @@ def create(root: Path, settings_toml: str, passphrase: Secret | None = None) -> 
     root.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
     for path in (layout.keys, layout.epochs, layout.recovery, layout.opening, layout.certificate.parent):
         path.mkdir(mode=PRIVATE_DIRECTORY)
-    wrapper: KeyWrapper = PlainFiles()
-    if passphrase is not None:
-        wrapper = PassphraseWrapper.prepare(root, passphrase, randomness)
-        PassphraseWrapper.adopt(root)
-    FileKeyring.create(layout.keys, randomness, clock.now(), wrapper)
+    FileKeyring.create(layout.keys, randomness, clock.now(), protection())
     FileCa.create(layout.ca, name="Tallystick", now=clock.now())
     (root / FILE_NAME).write_text(settings_toml, encoding="utf-8")
     return layout

@@ -1,10 +1,13 @@
 """What protects the key files of a platform, as its settings say."""
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tallystick.adapters.keys.directory import KeyDirectory
 from tallystick.adapters.keys.passphrase import PassphraseWrapper
+from tallystick.adapters.keys.token_wrapper import TokenWrapper
 from tallystick.adapters.keys.wrapper import KeyWrapper, PlainFiles
 from tallystick.bootstrap.layout import Layout
 from tallystick.config import KeysSection
@@ -12,23 +15,88 @@ from tallystick.errors import Misconfigured
 from tallystick.runtime import SystemRandomness
 from tallystick.secret import Secret
 
+if TYPE_CHECKING:
+    from tallystick.adapters.keys.pkcs11 import Token
+
 
 def key_wrapper(root: Path, settings: KeysSection) -> KeyWrapper:
     """Return the wrapper of all key files; raises Misconfigured when it cannot be used."""
-    if settings.provider == "file":
-        return PlainFiles()
-    if settings.passphrase is None:
-        raise Misconfigured("the keys are sealed under a passphrase: name its file in TALLYSTICK_KEYS__PASSPHRASE_FILE")
-    return PassphraseWrapper.open(root, settings.passphrase)
+    match settings.provider:
+        case "file":
+            return PlainFiles()
+        case "sealed-file":
+            return PassphraseWrapper.open(root, _passphrase(settings))
+        case "pkcs11":
+            return TokenWrapper(open_token(settings), settings.key)
+
+
+def check_protection(settings: KeysSection) -> None:
+    """Raise Misconfigured when a passphrase or token that the settings want is not there: before anything is made."""
+    match settings.provider:
+        case "sealed-file":
+            _passphrase(settings)
+        case "pkcs11":
+            with contextlib.closing(open_token(settings)) as token:
+                token.describe(settings.key)
+        case "file":
+            pass
+
+
+def first_wrapper(root: Path, settings: KeysSection) -> KeyWrapper:
+    """Return the wrapper for a platform that has no key files yet; raises Misconfigured, FieldInvalid as `protect`."""
+    if settings.provider != "sealed-file":
+        return key_wrapper(root, settings)
+    wrapper = PassphraseWrapper.prepare(root, _passphrase(settings), SystemRandomness())
+    PassphraseWrapper.adopt(root)
+    return wrapper
+
+
+def open_token(settings: KeysSection) -> "Token":
+    """Return the token that the settings name, whatever the provider is now; it connects when it is first used.
+
+    Raises:
+        Misconfigured: a setting or the PIN is not given, or the optional dependency is not installed.
+    """
+    if settings.module is None or settings.token is None:
+        raise Misconfigured("which token? Set module and token in [keys]")
+    if settings.pin is None:
+        raise Misconfigured("the token wants a PIN: name its file in TALLYSTICK_KEYS__PIN_FILE")
+    try:
+        from tallystick.adapters.keys.pkcs11 import Token, TokenSettings  # noqa: PLC0415  # an optional dependency
+    except ModuleNotFoundError:
+        raise Misconfigured("tokens need the optional dependency: pip install 'tallystick[hsm]'") from None
+    return Token(TokenSettings(module=settings.module, label=settings.token, pin=settings.pin))
 
 
 def protect(root: Path, settings: KeysSection, passphrase: Secret) -> int:
     """Seal every key file under a passphrase, or under another one; returns how many were changed.
 
-    Safe to repeat, with the same passphrase, after a crash midway; until it ends no other command opens the keys.
-
     Raises:
         FieldInvalid: the passphrase is too short.
+        Misconfigured: as `rewrap`.
+    """
+
+    def prepare() -> KeyWrapper:
+        return PassphraseWrapper.prepare(root, passphrase, SystemRandomness())
+
+    changed = rewrap(root, settings, prepare)
+    PassphraseWrapper.adopt(root)
+    return changed
+
+
+def protect_by_token(root: Path, settings: KeysSection, label: str) -> int:
+    """Put every key file under a key of the token; returns how many were changed; raises Misconfigured as `rewrap`."""
+    with contextlib.closing(open_token(settings)) as token:
+        token.describe(label)  # a key that is not there is told before a file is touched
+        return rewrap(root, settings, lambda: TokenWrapper(token, label))
+
+
+def rewrap(root: Path, settings: KeysSection, prepare: Callable[[], KeyWrapper]) -> int:
+    """Put every key file under the wrapper that `prepare` gives; returns how many were changed.
+
+    Safe to repeat, with the same wrapper, after a crash midway; until it ends no other command opens the keys.
+
+    Raises:
         Misconfigured: the platform serves now, or the settings do not open what is there.
     """
     layout, old = Layout(root), key_wrapper(root, settings)
@@ -37,7 +105,11 @@ def protect(root: Path, settings: KeysSection, passphrase: Secret) -> int:
             stack.enter_context(KeyDirectory(path, write=True, wrapper=old))
             for path in (layout.keys, layout.epochs, layout.recovery, layout.opening)
         ]
-        new = PassphraseWrapper.prepare(root, passphrase, SystemRandomness())
-        changed = sum(directory.protect(new) for directory in directories)
-        PassphraseWrapper.adopt(root)
-    return changed
+        new = prepare()
+        return sum(directory.protect(new) for directory in directories)
+
+
+def _passphrase(settings: KeysSection) -> Secret:
+    if settings.passphrase is None:
+        raise Misconfigured("the keys are sealed under a passphrase: name its file in TALLYSTICK_KEYS__PASSPHRASE_FILE")
+    return settings.passphrase

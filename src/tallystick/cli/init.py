@@ -9,8 +9,8 @@ from msgspec import Struct
 from tallystick.bootstrap.layout import PLATFORM_URI, create
 from tallystick.bootstrap.office import Office
 from tallystick.bootstrap.presenting import Presenting
+from tallystick.bootstrap.wrapping import check_protection, first_wrapper
 from tallystick.cli.app import App, Command, pass_app
-from tallystick.cli.output import Failure
 from tallystick.config import FILE_NAME, parse
 from tallystick.crypto import x509
 from tallystick.routing.changes import begin
@@ -29,10 +29,14 @@ port = {port}
 # Host names (or IP addresses) in the platform's certificate; profiles name the first one.
 names = {names}
 
-# What protects the key files: file (their mode alone), or sealed-file (a passphrase besides, whose file is named in
-# TALLYSTICK_KEYS__PASSPHRASE_FILE; "tallystick keys protect" seals keys that are there already).
+# What protects the key files: file (their mode alone), sealed-file (a passphrase besides, whose file is named in
+# TALLYSTICK_KEYS__PASSPHRASE_FILE), or pkcs11 (a key in a hardware token, whose PIN's file is named in
+# TALLYSTICK_KEYS__PIN_FILE). "tallystick keys protect" goes from one to another.
 # [keys]
-# provider = "sealed-file"
+# provider = "pkcs11"
+# module = "/usr/lib/softhsm/libsofthsm2.so"
+# token = "payments"
+# key = "tallystick-kek"
 
 # The mail server that takes codes and dynamic numbers. security: tls, starttls, or none (this machine only).
 # [smtp]
@@ -95,11 +99,8 @@ def init(app: App, host: str, port: int, names: tuple[str, ...]) -> None:
     x509.make_csr(x509.new_private_key(), uri=PLATFORM_URI, dns=names, common_name="Tallystick platform")
     text = SETTINGS.format(host=json.dumps(host), port=port, names=json.dumps(list(names)))
     keys = parse(text).keys
-    if keys.provider == "sealed-file" and keys.passphrase is None:
-        raise Failure(
-            "sealed keys need a passphrase", "Name the file that holds it in TALLYSTICK_KEYS__PASSPHRASE_FILE."
-        )
-    layout = create(app.data, text, keys.passphrase if keys.provider == "sealed-file" else None)
+    check_protection(keys)
+    layout = create(app.data, text, lambda: first_wrapper(app.data, keys))
     app.at_desk(_furnish)
     app.show(
         Created(

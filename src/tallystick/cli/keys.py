@@ -33,24 +33,40 @@ def keys() -> None:
     examples="""
     tallystick keys protect
     tallystick keys protect --passphrase-file /run/secrets/passphrase
+    tallystick keys protect --with pkcs11
     """,
+)
+@click.option(
+    "--with",
+    "provider",
+    type=click.Choice(("passphrase", "pkcs11")),
+    default="passphrase",
+    show_default=True,
+    help="pkcs11: under the key of a token, see `tallystick hsm create-key`.",
 )
 @click.option(
     "--passphrase-file",
     type=click.Path(path_type=Path, dir_okay=False),
     help="A private file whose first line is the passphrase; without it you are asked.",
 )
+@click.option("--token-key", help="The key's name in the token; without it, key of [keys] in the settings.")
 @pass_app
-def protect(app: App, passphrase_file: Path | None) -> None:
-    """Seal all key files under a passphrase, or under a new one in place of the present one.
+def protect(app: App, provider: str, passphrase_file: Path | None, token_key: str | None) -> None:
+    """Put all key files under a passphrase or a token's key, or under a new one in place of the present one.
 
-    Stop `tallystick serve` before. After a crash midway, run it again with the same passphrase. Keep passphrase, keys/
-    and wrapping.json: without any one of them nothing that is stored can be opened.
+    Stop `tallystick serve` before. After a crash midway, run it again with the same passphrase or key. Keep passphrase,
+    keys/ and wrapping.json, or token and keys/: without any one of them nothing that is stored can be opened.
     """
     settings = app.settings().keys
-    passphrase = read_password(passphrase_file, "Passphrase", confirm=True)
-    changed = wrapping.protect(app.data, settings, passphrase)
-    app.show(Protected(files=changed, setting='[keys] provider = "sealed-file"'))
+    if provider == "pkcs11":
+        label = token_key or settings.key
+        changed = wrapping.protect_by_token(app.data, settings, label)
+        setting = f'[keys] provider = "pkcs11", key = "{label}"'
+    else:
+        passphrase = read_password(passphrase_file, "Passphrase", confirm=True)
+        changed = wrapping.protect(app.data, settings, passphrase)
+        setting = '[keys] provider = "sealed-file"'
+    app.show(Protected(files=changed, setting=setting))
 
 
 keys.add_command(protect)

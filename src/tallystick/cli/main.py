@@ -13,6 +13,7 @@ from tallystick.cli.demo.command import demo
 from tallystick.cli.doctor import doctor
 from tallystick.cli.enrol import enrol
 from tallystick.cli.events import events
+from tallystick.cli.hsm import hsm
 from tallystick.cli.init import init
 from tallystick.cli.inputs import file_path
 from tallystick.cli.institution import institution
@@ -76,6 +77,7 @@ for command in (
     doctor,
     enrol,
     events,
+    hsm,
     init,
     institution,
     keys,
