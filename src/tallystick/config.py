@@ -7,10 +7,10 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from tallystick.errors import Misconfigured
 from tallystick.secret import Secret
@@ -60,6 +60,19 @@ class RoutingSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Who changes the routing table: with `four_eyes`, a change counts when a second operator has approved it."""
 
     four_eyes: bool = False
+
+
+class FourEyesSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one person only proposes: `keys`, `ca` (revocation, approval of requests), `limits`, `operators`.
+
+    `approvals` is how many others approve, one at least. The routing table has its own setting.
+    """
+
+    keys: bool = False
+    ca: bool = False
+    limits: bool = False
+    operators: bool = False
+    approvals: Annotated[int, Meta(ge=1, le=5)] = 1
 
 
 class CaSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -112,6 +125,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sms: SmsSection | None = None
     webhooks: WebhookSection = WebhookSection()
     routing: RoutingSection = RoutingSection()
+    four_eyes: FourEyesSection = FourEyesSection()
     ca: CaSection = CaSection()
     keys: KeysSection = KeysSection()
     enrolment: ListenerSection | None = None

@@ -1,11 +1,14 @@
-"""What every store promises about API keys."""
+"""What every store promises about API keys and proposals."""
 
+import asyncio
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from tallystick.adapters.store.sqlite import SqliteStore
-from tallystick.channels.model import ApiKey, Role, Scope
+from tallystick.channels.model import ApiKey, Approval, Proposal, ProposalKind, Role, Scope
+from tallystick.errors import AlreadyExists
 from tallystick.runtime import Millis
 from tallystick.testing.memory_store import MemoryStore
 
@@ -45,3 +48,31 @@ async def test_the_last_use_of_a_key_never_goes_back_and_outlives_its_replacemen
     await store.transact(lambda books: books.note_key_use("key_none", Millis(2_000)))
     await put(store, replace(key(), mac=b"other"))
     assert {"key_1": Millis(3_000)} == await store.read(lambda books: books.key_uses())
+
+
+def proposal(proposal_id: str = "prop_1", **fields: Any) -> Proposal:
+    usual = {"kind": ProposalKind.CA, "action": "revoke", "subject": {"serial": "3f"}, "base": "valid"}
+    who = {"author": "ann", "note": "lost", "at": 1_000, "required": 2, "mac": b"mac"}
+    return Proposal(**{"id": proposal_id, **usual, **who} | fields)
+
+
+async def test_a_proposal_comes_back_as_it_was_written_and_the_newest_stands_first(store: AccessStore) -> None:
+    other = proposal("prop_0", approvals=(Approval(by="bo", at=Millis(2_000)),), decided_by="bo")
+    for row in (proposal(), other):
+        await store.transact(lambda books, row=row: books.add_proposal(row))
+    assert proposal() == await store.read(lambda books: books.proposal("prop_1"))
+    assert [other, proposal()] == await store.read(lambda books: books.proposals(9))
+    assert [other] == await store.read(lambda books: books.proposals(1))
+    assert await store.read(lambda books: books.proposal("prop_none")) is None
+    with pytest.raises(AlreadyExists):
+        await store.transact(lambda books: books.add_proposal(proposal(note="other")))
+
+
+async def test_of_many_that_change_a_proposal_at_once_one_wins(store: AccessStore) -> None:
+    await store.transact(lambda books: books.add_proposal(proposal()))
+    changed = [proposal(decided_by=f"p{n}", mac=f"mac {n}".encode()) for n in range(8)]
+    won = await asyncio.gather(
+        *(store.transact(lambda books, row=row: books.replace_proposal(row, was=proposal())) for row in changed)
+    )
+    assert 1 == won.count(True)
+    assert changed[won.index(True)] == await store.read(lambda books: books.proposal("prop_1"))

@@ -19,7 +19,7 @@ from tallystick.channels.model import ApiKey, Principal, Role, Scope
 from tallystick.channels.ports import AccessKeys, ApiKeyBook
 from tallystick.crypto import versioned
 from tallystick.crypto.versioned import VersionedKey
-from tallystick.errors import ApiKeyRefused, Conflict, FieldInvalid, Forbidden, Misconfigured, NotFound
+from tallystick.errors import AlreadyExists, ApiKeyRefused, Conflict, FieldInvalid, Forbidden, Misconfigured, NotFound
 from tallystick.runtime import Clock, Millis, Randomness, new_id
 from tallystick.secret import Secret
 
@@ -51,8 +51,7 @@ class NewKey(NamedTuple):
     token: Secret
 
 
-async def add(
-    book: ApiKeyBook,
+def make(
     keys: AccessKeys,
     clock: Clock,
     randomness: Randomness,
@@ -63,10 +62,9 @@ async def add(
     live: bool,
     life: int,
 ) -> NewKey:
-    """Give a holder a key for `life` ms; `keys` digest it.
+    """Make a key for a holder, for `life` ms; it opens nothing before it was added (`add`).
 
-    Raises FieldInvalid for a name, scope or life that no key may have, Conflict when the holder has CURRENT_MAX keys
-    of this role and mode already: revoke one, or wait until it is over.
+    Raises FieldInvalid for a name, scope or life that no key may have.
     """
     if len(holder) > HOLDER_MAX or not _HOLDER.fullmatch(holder):
         raise FieldInvalid("a holder's name is of small letters, digits, dots, dashes", field="holder")
@@ -76,11 +74,6 @@ async def add(
     if not 0 < life <= LIFE_MAX_MS:
         raise FieldInvalid(f"a key lives at most {LIFE_MAX_MS // DAY_MS} days", field="expires")
     now = clock.now()
-    current = [
-        each for each in await book.api_keys() if _alike(each, holder, role, live=live) and is_current(each, now)
-    ]
-    if len(current) >= CURRENT_MAX:
-        raise Conflict(f"this holder has {CURRENT_MAX} current keys already")
     key_id, secret = new_id("key", randomness), randomness.token(SECRET_BYTES).hex()
     prefix = _prefix(live=live)
     body = f"{prefix}{key_id.removeprefix('key_')}_{secret}"
@@ -94,9 +87,22 @@ async def add(
         created_at=now,
         expires_at=Millis(now + life),
     )
-    made = rows.protect(keys, key)
-    await book.put_api_key(made)
-    return NewKey(made, Secret(f"{body}_{_checksum(body)}"))
+    return NewKey(rows.protect(keys, key), Secret(f"{body}_{_checksum(body)}"))
+
+
+async def add(book: ApiKeyBook, keys: AccessKeys, key: ApiKey, now: Millis) -> None:
+    """Add a key that `make` made: from now on it opens what its scopes say.
+
+    Raises Conflict when its holder has CURRENT_MAX keys of this role and mode already: revoke one, or wait until it is
+    over; AlreadyExists when it was added before, Misconfigured when it is not as it was made.
+    """
+    rows.check(keys, key)
+    if await book.api_key(key.id) is not None:
+        raise AlreadyExists("this key was added already")
+    alike = [each for each in await book.api_keys() if _alike(each, key) and is_current(each, now)]
+    if len(alike) >= CURRENT_MAX:
+        raise Conflict(f"this holder has {CURRENT_MAX} current keys already")
+    await book.put_api_key(key)
 
 
 async def rotate(
@@ -113,8 +119,7 @@ async def rotate(
         raise Conflict("this key is over or revoked already: add a new one")
     over = Millis(min(old.expires_at, now + overlap))
     await book.put_api_key(rows.protect(keys, replace(old, expires_at=over)))
-    return await add(
-        book,
+    made = make(
         keys,
         clock,
         randomness,
@@ -124,6 +129,8 @@ async def rotate(
         live=old.live,
         life=life,
     )
+    await add(book, keys, made.key, now)
+    return made
 
 
 async def revoke(book: ApiKeyBook, keys: AccessKeys, key_id: str, now: Millis) -> ApiKey:
@@ -215,8 +222,8 @@ def _nobody() -> ApiKey:
     )
 
 
-def _alike(key: ApiKey, holder: str, role: Role, *, live: bool) -> bool:
-    return key.holder == holder and key.role is role and key.live is live
+def _alike(one: ApiKey, other: ApiKey) -> bool:
+    return (one.holder, one.role, one.live) == (other.holder, other.role, other.live)
 
 
 def _prefix(*, live: bool) -> str:

@@ -165,3 +165,50 @@ class Principal(Struct, frozen=True, kw_only=True):
     role: Role
     scopes: frozenset[Scope]
     live: bool
+
+
+class ProposalKind(StrEnum):
+    """What a proposal is about; each kind asks for other people, or does not, by the settings."""
+
+    KEYS = "keys"
+    CA = "ca"
+    LIMITS = "limits"
+    OPERATORS = "operators"
+
+
+class ProposalState(StrEnum):
+    """Where a proposal stands; only an open one can still count."""
+
+    OPEN = "open"
+    APPLIED = "applied"
+    REJECTED = "rejected"
+
+
+class Approval(Struct, frozen=True, kw_only=True):
+    """One person's yes."""
+
+    by: str
+    at: Millis
+
+
+class Proposal(Struct, frozen=True, kw_only=True):
+    """What one person wants done and others approve: `action` of `kind` with `subject`.
+
+    `base` says what the action would change, as it was when proposed; `required` is how many approve, `mac` covers all
+    other members, so that no approval is added in the database.
+    """
+
+    id: str
+    kind: ProposalKind
+    action: str
+    subject: dict[str, str]
+    base: str
+    author: str
+    note: str
+    at: Millis
+    required: int
+    approvals: tuple[Approval, ...] = ()
+    state: ProposalState = ProposalState.OPEN
+    decided_by: str | None = None
+    decided_at: Millis | None = None
+    mac: bytes = b""

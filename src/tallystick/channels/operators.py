@@ -64,13 +64,19 @@ async def prove(
 async def suspend(book: ApiKeyBook, keys: AccessKeys, person: str, now: Millis) -> list[ApiKey]:
     """Make all keys of a person useless for good, in every role.
 
-    Raises NotFound for a person without any, Conflict when nobody would be left who may change things.
+    Raises NotFound for a person without any, Conflict when nobody would be left who may change things, or approve.
     """
     everybody = await registered(book)
     theirs = [key for key in everybody if key.holder == person]
     if not theirs:
         raise NotFound("no operator has this name")
-    left = [key for key in everybody if key.holder != person and key.role is Role.OPERATOR]
-    if not any(access.is_current(key, now) for key in left):
-        raise Conflict("this is the last operator: nobody could change anything any more")
+    for role in (Role.OPERATOR, Role.APPROVER):
+        current = {key.holder for key in everybody if key.role is role and access.is_current(key, now)}
+        if current == {person}:
+            raise Conflict(f"this is the last person with the role {role.value}: register another one first")
     return [await access.revoke(book, keys, key.id, now) for key in theirs]
+
+
+async def had_approver(book: ApiKeyBook) -> bool:
+    """Tell whether there ever was somebody who could approve: from then on nobody registers operators alone."""
+    return any(key.role is Role.APPROVER for key in await registered(book))

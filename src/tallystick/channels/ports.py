@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from tallystick.channels.model import ApiKey, Capability, CapabilityState, Channel, Enrolment, EnrolmentState
+from tallystick.channels.model import ApiKey, Capability, CapabilityState, Channel, Enrolment, EnrolmentState, Proposal
 from tallystick.crypto.ca import Profile
 from tallystick.crypto.versioned import VersionedKey
 from tallystick.runtime import Millis
@@ -102,6 +102,26 @@ class ApiKeyBook(Protocol):
 
     async def key_uses(self) -> dict[str, Millis]:
         """Return when each key was used last; a key never used is not in it."""
+        ...
+
+
+class ProposalBook(Protocol):
+    """Proposals that wait for approval, and what became of the others."""
+
+    async def proposal(self, proposal_id: str) -> Proposal | None:
+        """Find one."""
+        ...
+
+    async def proposals(self, limit: int) -> list[Proposal]:
+        """List the newest, newest first."""
+        ...
+
+    async def add_proposal(self, proposal: Proposal) -> None:
+        """Add one; raises AlreadyExists when the id is taken."""
+        ...
+
+    async def replace_proposal(self, proposal: Proposal, *, was: Proposal) -> bool:
+        """Store a changed one by compare-and-set on its MAC; False when it is not any more what it `was`."""
         ...
 
 

@@ -73,10 +73,10 @@ def add(app: App, holder: str, scopes: tuple[str, ...], expires: int, key_out: P
     """
     refuse_existing(key_out)
 
-    async def work(desk: Office, books: Books) -> NewKey:
-        return await access.add(
-            books,
-            KeyringAccess(desk.keyring),
+    async def work(desk: Office) -> NewKey:
+        keys = KeyringAccess(desk.keyring)
+        made = access.make(
+            keys,
             desk.clock,
             desk.randomness,
             holder=holder,
@@ -85,8 +85,10 @@ def add(app: App, holder: str, scopes: tuple[str, ...], expires: int, key_out: P
             live=not test_mode,
             life=expires,
         )
+        await desk.store.transact(lambda books: access.add(books, keys, made.key, made.key.created_at))
+        return made
 
-    hand_over(app, app.at_desk(lambda desk: desk.store.transact(lambda books: work(desk, books))), key_out)
+    hand_over(app, app.at_desk(work), key_out)
 
 
 @apikey.command("list", examples="tallystick apikey list --json")

@@ -1,6 +1,7 @@
 """`tallystick ca`: certificates of channels and back ends (patent claim 33)."""
 
 from pathlib import Path
+from typing import Final
 
 import click
 from msgspec import Struct
@@ -8,11 +9,17 @@ from msgspec import Struct
 from tallystick.adapters.ca_files import Issued
 from tallystick.bootstrap.office import Office
 from tallystick.channels import operators
+from tallystick.channels.model import ProposalKind
+from tallystick.channels.proposals import NOTE_MAX
 from tallystick.cli import administer, enrolments
+from tallystick.cli.acting import Action, DeskBooks, Subject, act, refuse_alone
 from tallystick.cli.app import App, Group, pass_app
 from tallystick.cli.inputs import file_path, new_path, refuse_existing, write_new
 from tallystick.crypto import x509
+from tallystick.errors import NotFound
 from tallystick.runtime import Millis
+
+INVITE: Final = "Invite the party, and have somebody else approve its request: tallystick ca invite."
 
 
 class IssuedChain(Struct, frozen=True):
@@ -58,6 +65,7 @@ def issue_channel(app: App, channel_id: str, csr: Path, out: Path) -> None:
     refuse_existing(out)
 
     async def issue(desk: Office) -> bytes:
+        refuse_alone(desk, ProposalKind.CA, INVITE)
         await administer.find_channel(desk, channel_id)
         return administer.issue_channel_certificate(desk, channel_id, administer.read_csr(csr))
 
@@ -82,10 +90,26 @@ def issue_back_end(app: App, institution: str, csr: Path, dns: tuple[str, ...], 
     refuse_existing(out)
 
     async def issue(desk: Office) -> bytes:
+        refuse_alone(desk, ProposalKind.CA, INVITE)
         await administer.find_institution(desk, institution)
         return administer.issue_back_end_certificate(desk, institution, administer.read_csr(csr), dns)
 
     _hand_out(app, app.at_desk(issue), out)
+
+
+async def _standing(desk: Office, _books: DeskBooks, subject: Subject) -> str:
+    """Say what is known of a certificate; raises NotFound for one that was never issued."""
+    found = [each for each in desk.ca.issued() if each.serial == subject["serial"]]
+    if not found:
+        raise NotFound("no certificate has this serial")
+    return "valid" if found[0].revoked is None else "revoked"
+
+
+async def _revoke(desk: Office, _books: DeskBooks, subject: Subject) -> None:
+    desk.ca.revoke(subject["serial"], desk.clock.now())
+
+
+REVOKE: Final = Action(kind=ProposalKind.CA, name="revoke", base=_standing, apply=_revoke)
 
 
 @ca.command("revoke", examples="tallystick ca revoke 3f9a6c01d2")
@@ -94,14 +118,11 @@ def issue_back_end(app: App, institution: str, csr: Path, dns: tuple[str, ...], 
 def revoke(app: App, serial: str) -> None:
     """Revoke a certificate by its serial, for good.
 
-    A serving platform refuses it within a second, on open connections too.
+    A serving platform refuses it within a second, on open connections too. With four_eyes.ca in the settings it waits
+    for an approval first; to keep a channel out at once, suspend it.
     """
-
-    async def work(desk: Office) -> None:
-        desk.ca.revoke(serial, desk.clock.now())
-
-    app.at_desk(work)
-    app.show(Revoked(serial=serial, status="revoked"))
+    acted = act(app, REVOKE, {"serial": serial}, f"revoke {serial}"[:NOTE_MAX])
+    app.show(Revoked(serial=serial, status="revoked") if acted.proposal is None else acted)
 
 
 @ca.command("list", examples="tallystick ca list --json")

@@ -12,8 +12,9 @@ from tallystick.assembly.policy import ORDER_FIELD
 from tallystick.bootstrap.office import Office
 from tallystick.channels import operators
 from tallystick.channels.admit import CHANNEL_URI
-from tallystick.channels.model import Channel, ChannelKind, ChannelState
+from tallystick.channels.model import Channel, ChannelKind, ChannelState, ProposalKind
 from tallystick.cli import administer, profiles
+from tallystick.cli.acting import refuse_alone
 from tallystick.cli.app import App, Group, pass_app
 from tallystick.cli.inputs import CommaList, file_path, new_path, refuse_existing, write_new
 from tallystick.cli.output import Failure
@@ -98,6 +99,8 @@ def add(
     own_key = public_key.read_bytes() if public_key is not None else None
 
     async def register(desk: Office) -> ChannelView:
+        if profile_out is not None:
+            refuse_alone(desk, ProposalKind.CA, "Give --public-key, then: tallystick ca invite channel.")
         new = await administer.add_channel(
             desk,
             name=name,

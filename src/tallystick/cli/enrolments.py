@@ -10,8 +10,9 @@ from msgspec import Struct
 from tallystick.bootstrap.office import Office
 from tallystick.channels import enrol, operators
 from tallystick.channels.admit import CHANNEL_URI, INSTITUTION_URI
-from tallystick.channels.model import Enrolment, EnrolmentState
+from tallystick.channels.model import Enrolment, EnrolmentState, ProposalKind
 from tallystick.cli import administer
+from tallystick.cli.acting import Acted, Action, DeskBooks, Subject, act_at
 from tallystick.cli.app import App, Command, pass_app
 from tallystick.runtime import Millis
 from tallystick.security.ports import Purpose
@@ -101,12 +102,34 @@ def requests(app: App) -> None:
     app.show_all([_view(each) for each in app.at_desk(work, needs=operators.READ)], COLUMNS)
 
 
+async def _asked(_desk: Office, books: DeskBooks, subject: Subject) -> str:
+    """Say what a request stands for: an identity, and the digest of its key."""
+    found = await books.enrolment(subject["request"])
+    return "" if found is None else f"{found.state} {found.uri} {found.key}"
+
+
+async def _issue(desk: Office, books: DeskBooks, subject: Subject) -> None:
+    await enrol.approve(books, subject["request"], desk.ca, desk.clock.now())
+
+
+APPROVE: Final = Action(kind=ProposalKind.CA, name="approve", base=_asked, apply=_issue)
+
+
 @click.command("approve", cls=Command, examples="tallystick ca approve enr_0f6b7c2d9e8a41538c6d7e9fa0b1c2d3")
 @click.argument("request")
 @pass_app
 def approve(app: App, request: str) -> None:
-    """Issue the certificate of a request that waits; the party fetches it with its token."""
-    _decide(app, lambda desk: desk.store.transact(lambda b: enrol.approve(b, request, desk.ca, desk.clock.now())))
+    """Issue the certificate of a request that waits; the party fetches it with its token.
+
+    With four_eyes.ca in the settings, another person approves this first.
+    """
+
+    async def work(desk: Office, books: DeskBooks) -> Acted | RequestView:
+        acted = await act_at(app, desk, books, APPROVE, {"request": request}, f"certificate for {request}")
+        found = await books.enrolment(request)
+        return acted if acted.proposal is not None or found is None else _view(found)
+
+    app.show(app.at_desk(lambda desk: desk.store.transact(lambda books: work(desk, books))))
 
 
 @click.command("reject", cls=Command, examples="tallystick ca reject enr_0f6b7c2d9e8a41538c6d7e9fa0b1c2d3")

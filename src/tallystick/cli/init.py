@@ -50,6 +50,14 @@ names = {names}
 # [routing]
 # four_eyes = true
 
+# What else one person only proposes, and how many others approve it: see tallystick proposals.
+# [four_eyes]
+# keys = true
+# ca = true
+# limits = true
+# operators = true
+# approvals = 1
+
 # The SMS provider: url takes a POST for each message; its bearer token comes from TALLYSTICK_SMS__TOKEN_FILE.
 # [sms]
 # url = "https://sms.example/messages"

@@ -21,6 +21,7 @@ from tallystick.cli.keys import keys
 from tallystick.cli.operator import operator as operators
 from tallystick.cli.part import part
 from tallystick.cli.payment import payment
+from tallystick.cli.proposals import group as proposals
 from tallystick.cli.routes import routes
 from tallystick.cli.serve import serve
 from tallystick.cli.user import user
@@ -84,6 +85,7 @@ for command in (
     operators,
     part,
     payment,
+    proposals,
     routes,
     serve,
     user,

@@ -4,15 +4,17 @@ from pathlib import Path
 from typing import Final
 
 import click
+import msgspec
 
 from tallystick.bootstrap.office import Office
 from tallystick.channels import access, operators
 from tallystick.channels.access import GRANTS, NewKey
-from tallystick.channels.model import ApiKey, Role
-from tallystick.cli.apikey import KeyView, hand_over, key_out, life, view
+from tallystick.channels.model import ApiKey, ProposalKind, Role
+from tallystick.cli.acting import Acted, Action, DeskBooks, Subject, act_at
+from tallystick.cli.apikey import PRIVATE, KeyView, hand_over, key_out, life, view
 from tallystick.cli.app import App, Group, pass_app
 from tallystick.cli.enrolments import Duration
-from tallystick.cli.inputs import refuse_existing
+from tallystick.cli.inputs import refuse_existing, write_new
 from tallystick.delivery.books import Books
 from tallystick.runtime import Millis
 from tallystick.security.access_keys import KeyringAccess
@@ -23,6 +25,20 @@ COLUMNS: Final = ("holder", "role", "state", "id", "expires_at", "used_at")
 @click.group(cls=Group, examples="tallystick operator list")
 def operator() -> None:
     """Register the persons who may run commands; once there is one, nobody else may."""
+
+
+async def _free(_desk: Office, books: DeskBooks, subject: Subject) -> str:
+    """Say whether the key was added before."""
+    key = msgspec.json.decode(subject["key"], type=ApiKey)
+    return "new" if await books.api_key(key.id) is None else "added"
+
+
+async def _add(desk: Office, books: DeskBooks, subject: Subject) -> None:
+    key = msgspec.json.decode(subject["key"], type=ApiKey)
+    await access.add(books, KeyringAccess(desk.keyring), key, desk.clock.now())
+
+
+ADD: Final = Action(kind=ProposalKind.OPERATORS, name="add", base=_free, apply=_add)
 
 
 @operator.command(
@@ -42,13 +58,13 @@ def add(app: App, person: str, role: str, expires: int, key_out: Path) -> None:
 
     An operator changes things, an approver approves what an operator proposed, an auditor only looks. From the first
     one on, every command wants the key of a registered person. Give each person one name: what they propose they
-    cannot approve under any of their keys.
+    cannot approve under any of their keys. With four_eyes.operators in the settings, the key opens nothing before
+    somebody else approved it.
     """
     refuse_existing(key_out)
 
-    async def work(desk: Office, books: Books) -> NewKey:
-        return await access.add(
-            books,
+    async def work(desk: Office) -> tuple[NewKey, Acted]:
+        made = access.make(
             KeyringAccess(desk.keyring),
             desk.clock,
             desk.randomness,
@@ -58,8 +74,17 @@ def add(app: App, person: str, role: str, expires: int, key_out: Path) -> None:
             live=True,
             life=expires,
         )
+        subject = {"person": person, "role": role, "key": msgspec.json.encode(made.key).decode()}
+        return made, await desk.store.transact(
+            lambda books: act_at(app, desk, books, ADD, subject, f"{person} as {role}")
+        )
 
-    hand_over(app, app.at_desk(lambda desk: desk.store.transact(lambda books: work(desk, books))), key_out)
+    made, acted = app.at_desk(work)
+    write_new(key_out, f"{made.token.reveal()}\n".encode(), PRIVATE)
+    if acted.proposal is None:
+        app.show(view(made.key, made.key.created_at, key_file=str(key_out)))
+    else:
+        app.show(acted)
 
 
 @operator.command("list", examples="tallystick operator list --json")

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, Protocol, TypeVar
 
 from tallystick.assembly.ports import ClaimBook, PaymentBook
-from tallystick.channels.ports import ApiKeyBook, CapabilityBook, ChannelBook
+from tallystick.channels.ports import ApiKeyBook, CapabilityBook, ChannelBook, ProposalBook
 from tallystick.delivery.ports import ConnectorBook, IntentBook, PullBook
 from tallystick.routing.ports import RouteBook
 from tallystick.security.kept import KeptBook
@@ -23,6 +23,7 @@ class Books(
     ChannelBook,
     CapabilityBook,
     ApiKeyBook,
+    ProposalBook,
     ReplayBook,
     PaymentBook,
     ClaimBook,

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from tallystick.adapters.store.drive import drive
 from tallystick.errors import Misconfigured, StoreFailed
-from tallystick.testing.memory_access import MemoryApiKeys
+from tallystick.testing.memory_access import MemoryApiKeys, MemoryProposals
 from tallystick.testing.memory_books import (
     MemoryChannels,
     MemoryConnectors,
@@ -33,6 +33,7 @@ class MemoryBooks(
     MemoryEnrolments,
     MemoryCapabilities,
     MemoryApiKeys,
+    MemoryProposals,
     MemoryReplay,
     MemoryIntents,
     MemoryClaims,

@@ -1,5 +1,6 @@
 """API keys: one answer for whatever is wrong, two keys while one is rotated, and no more than a role may have."""
 
+import contextlib
 import zlib
 from collections import Counter
 from typing import Any
@@ -12,7 +13,7 @@ from tallystick.channels.access import CURRENT_MAX, DAY_MS, GRANTS, LIFE_MAX_MS,
 from tallystick.channels.model import Principal, Role, Scope
 from tallystick.channels.ports import AccessKeys
 from tallystick.crypto import kdf
-from tallystick.errors import ApiKeyRefused, Conflict, FieldInvalid, Forbidden, Misconfigured, NotFound
+from tallystick.errors import AlreadyExists, ApiKeyRefused, Conflict, FieldInvalid, Forbidden, Misconfigured, NotFound
 from tallystick.runtime import Millis, SystemRandomness
 from tallystick.secret import Secret
 from tallystick.security.access_keys import KeyringAccess
@@ -34,9 +35,9 @@ class Shop:
 
     async def add(self, *, keys: AccessKeys = KEYS, **fields: Any) -> NewKey:
         usual = {"holder": "bookshop", "role": Role.MERCHANT, "scopes": frozenset({Scope.ORDER}), "live": True}
-        return await self.store.transact(
-            lambda books: access.add(books, keys, self.clock, RANDOM, **{**usual, "life": DAY_MS} | fields)
-        )
+        made = access.make(keys, self.clock, RANDOM, **{**usual, "life": DAY_MS} | fields)
+        await self.store.transact(lambda books: access.add(books, keys, made.key, self.clock.now()))
+        return made
 
     async def rotate(self, made: NewKey, **fields: Any) -> NewKey:
         asked = {"life": DAY_MS, "overlap": 3_600_000} | fields
@@ -273,3 +274,23 @@ async def test_a_key_outlives_a_rotation_of_the_platform_s_key_and_dies_with_the
     ring.destroy(Purpose.ACCESS, 1)
     with pytest.raises(ApiKeyRefused):
         await shop.opens(made.token, keys=keys)
+
+
+async def test_a_key_opens_nothing_before_it_is_added_and_is_added_once_as_it_was_made() -> None:
+    shop = Shop()
+    made = access.make(
+        KEYS,
+        shop.clock,
+        RANDOM,
+        holder="bookshop",
+        role=Role.MERCHANT,
+        scopes=frozenset({Scope.ORDER}),
+        live=True,
+        life=DAY_MS,
+    )
+    await shop.refuses(made.token.reveal())
+    wider = replace(made.key, scopes=frozenset({Scope.REFUND}))
+    for key, error in ((wider, Misconfigured), (made.key, None), (made.key, AlreadyExists)):
+        with pytest.raises(error) if error is not None else contextlib.nullcontext():
+            await shop.store.transact(lambda books, key=key: access.add(books, KEYS, key, shop.clock.now()))
+    assert frozenset({Scope.ORDER}) == (await shop.opens(made.token)).scopes

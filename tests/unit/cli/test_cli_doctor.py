@@ -138,7 +138,9 @@ def test_what_is_unsafe_fails_in_production_only_and_a_platform_made_safe_passes
     run("operator", "add", "ann", "--role", "operator", "--key-out", "ann.key")
     run("--operator-key", "ann.key", "operator", "add", "bo", "--role", "approver", "--key-out", "bo.key")
     with (platform / "tallystick.toml").open("a") as file:
-        file.write("\n[routing]\nfour_eyes = true\n")
+        file.write(
+            "\n[routing]\nfour_eyes = true\n\n[four_eyes]\nkeys = true\nca = true\nlimits = true\noperators = true\n"
+        )
     assert {} == failing(run, "--production")
 
 

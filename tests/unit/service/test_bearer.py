@@ -24,20 +24,19 @@ def bearers(world: MemoryPlatform) -> Bearers:
 
 
 async def key(world: MemoryPlatform) -> NewKey:
-    keys = KeyringAccess(world.platform.keyring)
-    return await world.store.transact(
-        lambda books: access.add(
-            books,
-            keys,
-            world.platform.clock,
-            SystemRandomness(),
-            holder="bookshop",
-            role=Role.MERCHANT,
-            scopes=frozenset({Scope.READ}),
-            live=True,
-            life=DAY_MS,
-        )
+    keys, clock = KeyringAccess(world.platform.keyring), world.platform.clock
+    made = access.make(
+        keys,
+        clock,
+        SystemRandomness(),
+        holder="bookshop",
+        role=Role.MERCHANT,
+        scopes=frozenset({Scope.READ}),
+        live=True,
+        life=DAY_MS,
     )
+    await world.store.transact(lambda books: access.add(books, keys, made.key, clock.now()))
+    return made
 
 
 async def test_a_bearer_is_known_by_the_authorization_header(world: MemoryPlatform) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from tallystick.adapters.store.drive import drive
-from tallystick.adapters.store.sqlite_access import SqliteApiKeys
+from tallystick.adapters.store.sqlite_access import SqliteApiKeys, SqliteProposals
 from tallystick.adapters.store.sqlite_book import Cache
 from tallystick.adapters.store.sqlite_capabilities import SqliteCapabilities
 from tallystick.adapters.store.sqlite_channels import SqliteChannels
@@ -43,6 +43,7 @@ class SqliteBooks(
     SqliteEnrolments,
     SqliteCapabilities,
     SqliteApiKeys,
+    SqliteProposals,
     SqliteReplay,
     SqlitePayments,
     SqliteParts,

@@ -1,9 +1,12 @@
-"""API keys in SQLite."""
+"""API keys and proposals in SQLite."""
 
 # ruff: noqa: S608  # every text is built from constants of this module
 
-from tallystick.adapters.store.sqlite_book import FIELDS, Row, SqliteBook, to_json
-from tallystick.channels.model import ApiKey, Role, Scope
+import msgspec
+
+from tallystick.adapters.store.sqlite_book import ENCODER, FIELDS, Row, SqliteBook, to_json
+from tallystick.channels.model import ApiKey, Proposal, Role, Scope
+from tallystick.errors import AlreadyExists
 from tallystick.runtime import Millis
 
 COLUMNS = "id, holder, role, scopes, live, digest, created_at, expires_at, revoked_at, mac"
@@ -18,6 +21,12 @@ PUT = f"""
 """
 NOTE_USE = "UPDATE api_key SET used_at = ?1 WHERE id = ?2 AND (used_at IS NULL OR used_at < ?1)"
 USES = "SELECT id, used_at FROM api_key WHERE used_at IS NOT NULL"
+
+ADD_PROPOSAL = "INSERT INTO proposal (id, record, mac) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+FIND_PROPOSAL = "SELECT record FROM proposal WHERE id = ?"
+LIST_PROPOSALS = "SELECT record FROM proposal ORDER BY seq DESC LIMIT ?"
+REPLACE_PROPOSAL = "UPDATE proposal SET record = ?, mac = ? WHERE id = ? AND mac = ?"
+PROPOSAL = msgspec.json.Decoder(Proposal)
 
 
 class SqliteApiKeys(SqliteBook):
@@ -44,6 +53,29 @@ class SqliteApiKeys(SqliteBook):
     async def key_uses(self) -> dict[str, Millis]:
         """Return when each key was used last."""
         return {key_id: Millis(at) for key_id, at in self._db.execute(USES)}
+
+
+class SqliteProposals(SqliteBook):
+    """Implement `channels.ports.ProposalBook`."""
+
+    async def proposal(self, proposal_id: str) -> Proposal | None:
+        """Find one."""
+        row = self._db.execute(FIND_PROPOSAL, (proposal_id,)).fetchone()
+        return PROPOSAL.decode(row[0]) if row else None
+
+    async def proposals(self, limit: int) -> list[Proposal]:
+        """List the newest, newest first."""
+        return [PROPOSAL.decode(row[0]) for row in self._db.execute(LIST_PROPOSALS, (limit,))]
+
+    async def add_proposal(self, proposal: Proposal) -> None:
+        """Add one; raises AlreadyExists when the id is taken."""
+        if not self._db.execute(ADD_PROPOSAL, (proposal.id, ENCODER.encode(proposal), proposal.mac)).rowcount:
+            raise AlreadyExists("a proposal has this id")
+
+    async def replace_proposal(self, proposal: Proposal, *, was: Proposal) -> bool:
+        """Store a changed one by compare-and-set on its MAC; False when it is not any more what it `was`."""
+        row = (ENCODER.encode(proposal), proposal.mac, was.id, was.mac)
+        return self._db.execute(REPLACE_PROPOSAL, row).rowcount == 1
 
 
 def from_row(row: Row) -> ApiKey:

@@ -5,6 +5,7 @@ from typing import Final
 from tallystick.adapters.notify.smtp import SmtpSecurity
 from tallystick.bootstrap.office import split_policies
 from tallystick.bootstrap.parts import mail_and_sms
+from tallystick.channels.model import ProposalKind
 from tallystick.cli.checks.model import Check, Scene, Weight, refuse
 from tallystick.cli.checks.published import is_default
 from tallystick.config import FILE_NAME, PREFIX
@@ -59,10 +60,12 @@ async def webhook_addresses(scene: Scene) -> str:
 
 
 async def four_eyes(scene: Scene) -> str:
-    """A change of the routing table needs a second operator (PCI DSS 6.5.1, ASVS 2.3.5)."""
-    if not scene.settings().routing.four_eyes:
-        raise Misconfigured("routing.four_eyes is off: one person can send payments elsewhere")
-    return "a second operator approves changes of the routing table"
+    """Routes, keys, certificates, limits and operators are changed by two persons (PCI DSS 6.5.1, ASVS 2.3.5)."""
+    loaded = scene.settings()
+    off = [kind.value for kind in ProposalKind if not getattr(loaded.four_eyes, kind.value)]
+    alone = [] if loaded.routing.four_eyes else ["routing.four_eyes is off: one person can send payments elsewhere"]
+    refuse(alone + [f"four_eyes.{kind} is off" for kind in off])
+    return "others approve what one person proposes"
 
 
 READABLE: Final = Check(
@@ -81,7 +84,12 @@ CHECKS: Final = (
     ),
     Check("mail encryption", Weight.UNSAFE, "Set security in [smtp] to tls or starttls.", mail_encryption),
     Check("webhook addresses", Weight.UNSAFE, "Remove allow_private from [webhooks].", webhook_addresses),
-    Check("four eyes", Weight.UNSAFE, "Set four_eyes in [routing] to true.", four_eyes),
+    Check(
+        "four eyes",
+        Weight.UNSAFE,
+        "Set four_eyes in [routing] to true, and keys, ca, limits and operators in [four_eyes].",
+        four_eyes,
+    ),
 )
 
 

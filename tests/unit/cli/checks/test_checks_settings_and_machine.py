@@ -69,6 +69,10 @@ def test_webhooks_to_private_addresses_are_found(fault: Fault, setting: Callable
 def test_changes_by_one_person_are_found_until_four_eyes_are_on(fault: Fault, setting: Callable[[str], None]) -> None:
     assert str(fault("four eyes")).startswith("routing.four_eyes is off")
     setting("[routing]\nfour_eyes = true")
+    assert "four_eyes.keys is off; four_eyes.ca is off; four_eyes.limits is off; four_eyes.operators is off" == fault(
+        "four eyes"
+    )
+    setting("[four_eyes]\nkeys = true\nca = true\nlimits = true\noperators = true")
     assert fault("four eyes") is None
 
 
