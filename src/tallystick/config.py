@@ -117,6 +117,34 @@ class ListenerSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     port: int
 
 
+class IndependenceStep(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """From `amount` on (minor units, of `currency` where one is named), two parts need at least `score` points of 4."""
+
+    score: int
+    amount: int = 0
+    currency: str | None = None
+
+
+class PagesSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The payer's two pages, each an origin of its own.
+
+    `pc_url` and `phone_url` are the origins as browsers see them; without them, the gateway's first name and the port.
+    `certificate` and `private_key` are files that browsers believe (PEM, chain first); without them, the platform's
+    own. `independence` says how different the ways of two parts must be. `allow_card_pin_on_page` cannot be turned on:
+    ISO 9564 forbids card PINs in browsers.
+    """
+
+    host: str = "127.0.0.1"
+    pc_port: int = 8446
+    phone_port: int = 8447
+    pc_url: str | None = None
+    phone_url: str | None = None
+    certificate: str | None = None
+    private_key: str | None = None
+    independence: tuple[IndependenceStep, ...] = ()
+    allow_card_pin_on_page: Literal[False] = False
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings of one platform; `policies` adds split policies to those built in."""
 
@@ -130,6 +158,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     keys: KeysSection = KeysSection()
     enrolment: ListenerSection | None = None
     status: ListenerSection | None = None
+    pages: PagesSection | None = None
     policies: tuple[dict[str, Any], ...] = ()
 
 

@@ -7,7 +7,7 @@ started by the one caller that won the join and, after a crash or while back end
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,13 +21,14 @@ from tallystick.assembly.intake import Intake, take_in
 from tallystick.assembly.join import Filing, file_part
 from tallystick.assembly.model import Part, Payment, SplitPolicy
 from tallystick.channels.model import Channel
+from tallystick.config import IndependenceStep
 from tallystick.crypto.binding import bind
 from tallystick.crypto.signing import Verifier
 from tallystick.delivery import deliver, resolve
 from tallystick.delivery.books import Books, Store
 from tallystick.delivery.model import Instruction, Intent, IntentState
 from tallystick.delivery.ports import Connector, Connectors, RecoveryKeys
-from tallystick.errors import CredentialRefused, KeyUnknown, NoRoute, NotFound, TooMany, Unavailable
+from tallystick.errors import CredentialRefused, Forbidden, KeyUnknown, NoRoute, NotFound, TooMany, Unavailable
 from tallystick.routing.decide import decide
 from tallystick.routing.model import BackEnd, Decision, RoutingTable
 from tallystick.runtime import Clock, Millis, Randomness, new_id
@@ -65,6 +66,7 @@ class Platform:
     policies: Mapping[str, SplitPolicy]
     clock: Clock
     randomness: Randomness
+    independence: Sequence[IndependenceStep] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +89,30 @@ class Accepted(Struct, frozen=True, kw_only=True):
 
 
 async def accept(
-    platform: Platform, arrival: Arrival, *, channel: Channel, certificate: str, sender: Sender, key: Verifier
+    platform: Platform,
+    arrival: Arrival,
+    *,
+    channel: Channel,
+    certificate: str,
+    sender: Sender,
+    key: Verifier,
+    page: str | None = None,
 ) -> Accepted:
     """Accept one part: steps 2 and 3, for a channel that step 1 (`channels.admit`) has let in.
+
+    `page` is the payment of a page's session, which sends parts of this one only; `certificate` is then its device.
 
     Raises a Refused of errors.py for anything wrong with the message: nothing was stored. Raises StoreFailed when the
     part could not be made durable: nothing was acknowledged.
     """
     verified = verify(arrival, sender, key)
     envelope = read_envelope(arrival)
-    bound = await _payment_binding(platform.store, envelope.payment)
+    payment = await _created(platform.store, envelope.payment, page)
+    bound = payment_texts(payment) if payment else ()
     clear = open_envelope(envelope, arrival, verified, platform.opening_keys, bound)
     content = read_content(clear, _content)
-    taken = take_in(content, channel, platform.policies, platform.keyring.readable(Purpose.BLIND_INDEX))
+    own = payment.element if payment and page else None
+    taken = take_in(content, channel, platform.policies, platform.keyring.readable(Purpose.BLIND_INDEX), own)
     part = _part(platform, taken, channel.id, certificate, arrival.at)
     filing = Filing(
         part=part,
@@ -107,6 +120,7 @@ async def accept(
         order=taken.values.order,
         new_payment=new_id("pay", platform.randomness),
         named_payment=envelope.payment,
+        independence=platform.independence,
     )
 
     async def work(books: Books) -> Accepted:
@@ -288,14 +302,23 @@ async def _note(platform: Platform, payment: Payment, reason: str) -> None:
     await platform.store.transact(note)
 
 
-async def _payment_binding(store: Store[Books], payment_id: str | None) -> tuple[str, ...]:
-    """Return what an envelope for a created payment is bound to: its id, payee, amount, currency and reference."""
+async def _created(store: Store[Books], payment_id: str | None, page: str | None) -> Payment | None:
+    """Return the created payment that an envelope names; a page names its own, or its part is refused."""
+    if page is not None and payment_id != page:
+        raise Forbidden("a page sends parts of its own payment only", field="payment")
     if payment_id is None:
-        return ()
+        return None
     payment = await store.read(lambda books: books.payment(payment_id))
     if payment is None or payment.order is None or payment.owner is None:
         raise NotFound("no payment with this id takes parts", field="payment")
+    return payment
+
+
+def payment_texts(payment: Payment) -> tuple[str, ...]:
+    """Return what an envelope for a created payment is bound to: its id, payee, amount, currency and reference."""
     order = payment.order
+    if order is None:
+        return (payment.id,)
     return (payment.id, order.payee, str(order.amount), order.currency, order.reference)
 
 

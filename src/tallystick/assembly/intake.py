@@ -18,6 +18,7 @@ from tallystick.wire.part import (
     BackEndElement,
     CodeElement,
     InstitutionElement,
+    PageElement,
     PartContent,
     PhoneElement,
     WireElement,
@@ -38,18 +39,24 @@ class Intake(Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...]
 
 
-def take_in(content: PartContent, channel: Channel, table: Mapping[str, SplitPolicy], blind_keys: BlindKeys) -> Intake:
-    """Check an opened part.
+def take_in(
+    content: PartContent,
+    channel: Channel,
+    table: Mapping[str, SplitPolicy],
+    blind_keys: BlindKeys,
+    page: Element | None = None,
+) -> Intake:
+    """Check an opened part; `page` is the element of the payment that a page session is for.
 
     1. The policy exists: PolicyUnknown.
-    2. Every value has the right form: FieldInvalid names the field.
+    2. Every value has the right form, and a page names no element but its own: FieldInvalid names the field.
     3. The names fit exactly one part of the policy: FieldInvalid.
     4. The channel may send each of them: FieldNotAllowed.
     """
     # 1.
     policy = policies.find(table, content.policy)
     # 2.
-    element = read_element(content.element, blind_keys)
+    element = _page_element(content.element, page) if page else read_element(content.element, blind_keys)
     order = read_order(content.order) if content.order else None
     fields = check_fields(content.fields)
     if content.share is not None:
@@ -86,8 +93,16 @@ def read_element(element: WireElement, blind_keys: BlindKeys) -> Element:
             return institution_element(blind_keys, element.institution, element.number)
         case BackEndElement():
             return backend_element(blind_keys, element.institution, element.value)
+        case PageElement():
+            raise FieldInvalid("only a page's session has this element", field="element")
         case _:
             assert_never(element)
+
+
+def _page_element(element: WireElement, own: Element) -> Element:
+    if not isinstance(element, PageElement):
+        raise FieldInvalid("a page sends parts of its own payment only", field="element")
+    return own
 
 
 def read_order(order: WireOrder) -> Order:

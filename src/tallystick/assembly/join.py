@@ -12,23 +12,26 @@ from tallystick import limits
 from tallystick.assembly import policy as policies
 from tallystick.assembly.content import open_values
 from tallystick.assembly.facts import ElementKind, Fate, Order, PaymentState
+from tallystick.assembly.independence import needed, require_independence
 from tallystick.assembly.model import Claim, Element, Part, PartFacts, Payment, SplitPolicy
 from tallystick.assembly.ports import ClaimBook, PaymentBook
 from tallystick.assembly.quarantine import Contest, Orders, contest, proves, settle
-from tallystick.channels.ports import ChannelBook
+from tallystick.channels.ports import CapabilityBook, ChannelBook
+from tallystick.config import IndependenceStep
 from tallystick.errors import AlreadyFinal, SameChannel, Unprocessable
 from tallystick.runtime import Millis
 from tallystick.security.ports import EpochKeys
 
 
-class AssemblyBook(PaymentBook, ClaimBook, ChannelBook, Protocol):
+class AssemblyBook(PaymentBook, ClaimBook, ChannelBook, CapabilityBook, Protocol):
     """All that filing a part reads and writes."""
 
 
 class Filing(Struct, frozen=True, kw_only=True):
     """A part about to be filed; `new_payment` is the id to use if this part opens one.
 
-    `named_payment` is the created payment that the envelope was bound to, if any.
+    `named_payment` is the created payment that the envelope was bound to, if any. `independence` is the
+    operator's table of least scores.
     """
 
     part: Part
@@ -36,6 +39,7 @@ class Filing(Struct, frozen=True, kw_only=True):
     order: Order | None
     new_payment: str
     named_payment: str | None = None
+    independence: Sequence[IndependenceStep] = ()
 
 
 class Filed(Struct, frozen=True, kw_only=True):
@@ -49,7 +53,8 @@ async def file_part(book: AssemblyBook, keys: EpochKeys, filing: Filing, policy:
     """File a part; join when it completes an uncontested set.
 
     1. The element selects the payment; an element nobody issued opens one that never joins, with the same answer.
-    2. The same channel or certificate never supplies a second part: SameChannel.
+    2. The same channel or certificate never supplies a second part: SameChannel. A part that came too much like
+       another one, for this amount, is refused: NotIndependent.
     3. Rival candidates never overwrite each other: both wait in quarantine.
     4. Order and parts agree and are complete, and the time is not over: fate is decided once.
     """
@@ -64,6 +69,10 @@ async def file_part(book: AssemblyBook, keys: EpochKeys, filing: Filing, policy:
     part = structs.replace(filing.part, payment_id=payment.id)
     # 2.
     _refuse_same_channel(part, earlier)
+    order = payment.order or filing.order
+    if order is not None:
+        least = needed(filing.independence, order.amount, order.currency)
+        await require_independence(book, part, earlier, least)
     # 3.
     if await _is_beyond_hope(book, part, filing.order, payment, earlier):
         await book.add_part(structs.replace(part, fields=frozenset(), sealed=b""))

@@ -2,8 +2,8 @@
 
 import contextlib
 import gc
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -12,9 +12,11 @@ from tallystick.adapters.keys.epochs import FileEpochKeys
 from tallystick.adapters.keys.opening import FileOpeningKeys
 from tallystick.bootstrap.listeners import further_listeners
 from tallystick.bootstrap.office import Office, office, split_policies
+from tallystick.bootstrap.pages import pages
 from tallystick.bootstrap.parts import connector_registry, pull_queue
 from tallystick.bootstrap.presenting import Presenting, keeping
 from tallystick.bootstrap.timers import sweeping, telling
+from tallystick.channels.model import PageKind
 from tallystick.config import Settings
 from tallystick.doubts import recover
 from tallystick.path import Platform
@@ -37,6 +39,7 @@ class Running:
 
     platform: Platform
     port: int
+    page_ports: Mapping[PageKind, int] = field(default_factory=dict)
 
 
 @contextlib.asynccontextmanager
@@ -63,6 +66,7 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
             policies=table,
             clock=desk.clock,
             randomness=desk.randomness,
+            independence=settings.pages.independence if settings.pages is not None else (),
         )
         await recover(platform)
         await stack.enter_async_context(sweeping(platform, desk))
@@ -88,13 +92,14 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
         address = settings.gateway
         listener = Listener(gateway.app(), host=address.host, port=address.port, context=context)
         await stack.enter_async_context(listener)
+        page_ports = await stack.enter_async_context(pages(platform, desk, presenting, carriers, streams))
         for further in further_listeners(desk, presenting):
             await stack.enter_async_context(further)
         await stack.enter_async_context(keeping(presenting))
         stack.callback(streams.close)
         stack.callback(queue.close)
         _settle_memory()
-        yield Running(platform=platform, port=listener.port)
+        yield Running(platform=platform, port=listener.port, page_ports=page_ports)
 
 
 def _short_lived_keys(

@@ -16,8 +16,8 @@ from msgspec.structs import replace
 
 from tallystick import limits
 from tallystick.channels.model import Capability, CapabilityState, PageKind
-from tallystick.channels.ports import CapabilityBook
-from tallystick.crypto import box, kdf
+from tallystick.channels.ports import CapabilityBook, Sealer
+from tallystick.crypto import kdf
 from tallystick.crypto.binding import bind
 from tallystick.errors import FieldInvalid, LinkRefused, TooMany
 from tallystick.runtime import Millis, Randomness
@@ -66,7 +66,7 @@ def new_secret(randomness: Randomness) -> Secret:
 
 async def issue(
     book: CapabilityBook,
-    at_rest: bytes,
+    at_rest: Sealer,
     secrets: Iterable[Secret],
     *,
     payment_id: str,
@@ -92,28 +92,28 @@ async def issue(
                 id=name,
                 payment_id=payment_id,
                 kind=kind,
-                sealed_key=box.seal(at_rest, key, _place(name)),
+                sealed_key=at_rest.seal(key, _place(name)),
                 issued_at=now,
                 expires_at=until,
             )
         )
 
 
-def capability_key(at_rest: bytes, capability: Capability) -> bytes:
+def capability_key(at_rest: Sealer, capability: Capability) -> bytes:
     """Open the MAC key that a session start is signed with."""
-    return box.unseal(at_rest, capability.sealed_key, _place(capability.id))
+    return at_rest.unseal(capability.sealed_key, _place(capability.id))
 
 
-def session_key(at_rest: bytes, capability: Capability) -> bytes:
+def session_key(at_rest: Sealer, capability: Capability) -> bytes:
     """Open the MAC key of a session; raises LinkRefused when none was started."""
     if capability.session is None or capability.session_key is None:
         raise LinkRefused("no session was started with this link")
-    return box.unseal(at_rest, capability.session_key, _place(capability.session))
+    return at_rest.unseal(capability.session_key, _place(capability.session))
 
 
 async def start(
     book: CapabilityBook,
-    at_rest: bytes,
+    at_rest: Sealer,
     capability: Capability,
     nonce: str,
     *,
@@ -146,7 +146,7 @@ async def start(
         capability,
         state=CapabilityState.STARTED,
         session=name,
-        session_key=box.seal(at_rest, key, _place(name)),
+        session_key=at_rest.seal(key, _place(name)),
         device=device,
         network=network,
         started_at=now,

@@ -137,6 +137,18 @@ class AccessKeys(Protocol):
         ...
 
 
+class Sealer(Protocol):
+    """Seal what stays in the store; what is sealed names its key."""
+
+    def seal(self, plaintext: bytes, context: bytes) -> bytes:
+        """Seal; `context` (made by `binding.bind`) says where the value lives."""
+        ...
+
+    def unseal(self, sealed: bytes, context: bytes) -> bytes:
+        """Open; raises EnvelopeUnopenable."""
+        ...
+
+
 class Issuer(Protocol):
     """A certification authority."""
 

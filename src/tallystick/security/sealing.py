@@ -22,3 +22,19 @@ def unseal(keyring: Keyring, purpose: Purpose, sealed: bytes, context: bytes) ->
     except KeyUnknown:
         raise EnvelopeUnopenable("the sealed value does not open") from None
     return versioned.unseal(key, sealed, context)
+
+
+class Sealing:
+    """Seal and open for one purpose (`channels.ports.Sealer`)."""
+
+    def __init__(self, keyring: Keyring, purpose: Purpose) -> None:
+        self._keyring = keyring
+        self._purpose = purpose
+
+    def seal(self, plaintext: bytes, context: bytes) -> bytes:
+        """Seal under the active key."""
+        return seal(self._keyring, self._purpose, plaintext, context)
+
+    def unseal(self, sealed: bytes, context: bytes) -> bytes:
+        """Open a value under the key it names; raises EnvelopeUnopenable."""
+        return unseal(self._keyring, self._purpose, sealed, context)

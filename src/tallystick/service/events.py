@@ -29,12 +29,16 @@ HEARTBEAT: Final = b":\n\n"
 
 
 class Told(Struct, frozen=True, kw_only=True):
-    """What a stream tells: `word` is the state or status, `body` the JSON that a GET would answer."""
+    """What a stream tells: `word` is the state or status, `body` the JSON that a GET would answer.
+
+    After a `final` word there is nothing more to tell.
+    """
 
     payment_id: str
     kind: str
     word: str
     body: bytes
+    final: bool
 
     def encode(self) -> bytes:
         """Write one message; its id is the word, which is all that a reader needs to go on from."""
@@ -42,6 +46,14 @@ class Told(Struct, frozen=True, kw_only=True):
 
 
 Look = Callable[[Books], Awaitable[Told]]
+
+
+class Reader(Struct, frozen=True, kw_only=True):
+    """Who reads a stream: `seen` is the last word they say they know; `recheck` raises what would refuse them now."""
+
+    id: str
+    seen: str
+    recheck: Callable[[], Awaitable[object]]
 
 
 class Streams:
@@ -79,9 +91,10 @@ class Streams:
 
         async def look(books: Books) -> Told:
             status = await overview.payment_status(books, payment_id, owner)
-            return Told(payment_id=payment_id, kind="payment", word=status.state, body=msgspec.json.encode(status))
+            body, final = msgspec.json.encode(status), status.state in FINAL_STATES
+            return Told(payment_id=payment_id, kind="payment", word=status.state, body=body, final=final)
 
-        return await self._reply(request, caller, look)
+        return await self.reply(request, _reader(caller), look)
 
     async def _of_part(self, request: Request, caller: Caller) -> Reply:
         verify(caller.arrival, caller.sender, caller.key)
@@ -91,48 +104,50 @@ class Streams:
             status = await overview.part_status(books, part_id, channel_id, self._clock.now())
             part = await books.part(part_id)
             about = part.payment_id if part is not None else ""
-            return Told(payment_id=about, kind="part", word=status.status, body=msgspec.json.encode(status))
+            body, final = msgspec.json.encode(status), status.status in FINAL_STATES
+            return Told(payment_id=about, kind="part", word=status.status, body=body, final=final)
 
-        return await self._reply(request, caller, look)
+        return await self.reply(request, _reader(caller), look)
 
-    async def _reply(self, request: Request, caller: Caller, look: Look) -> Reply:
-        """Start a stream; NotFound for what the caller may not see, Unavailable or TooMany when there is no room."""
+    async def reply(self, request: Request, reader: Reader, look: Look) -> Reply:
+        """Start a stream; NotFound for what the reader may not see, Unavailable or TooMany when there is no room.
+
+        Left to the caller: that the reader is who they say.
+        """
         told = await self._store.read(look)
         if self._closed or len(self._bells) >= limits.STREAMS_MAX:
             raise Unavailable("too many streams are open: ask for the state instead")
-        sender = caller.sender.id
-        if sum(whose == sender for _, whose in self._bells.values()) >= limits.STREAMS_EACH_MAX:
+        if sum(whose == reader.id for _, whose in self._bells.values()) >= limits.STREAMS_EACH_MAX:
             raise TooMany(f"a sender has at most {limits.STREAMS_EACH_MAX} streams: ask for the state instead")
-        stream = self._stream(request, caller, look, told.payment_id)
+        stream = self._stream(request, reader, look, told.payment_id)
         await anext(stream)  # it holds its place from here on, and gives it back however it ends
         return Reply(200, b"", stream)
 
     async def _stream(
-        self, request: Request, caller: Caller, look: Look, payment_id: str
+        self, request: Request, reader: Reader, look: Look, payment_id: str
     ) -> AsyncGenerator[bytes, None]:
         """Tell each change until the last one, the end of the stream's life, or of its reader's patience.
 
         It ends as well when its reader may not ask any more: suspended or revoked meanwhile.
         """
         began = spoke = self._clock.now()
-        seen = caller.arrival.headers.get("last-event-id", "")
+        seen = reader.seen
         bell = asyncio.Event()
-        self._bells[bell] = (payment_id, caller.sender.id)
+        self._bells[bell] = (payment_id, reader.id)
         try:
             yield b""
             yield FIRST
             while True:
                 bell.clear()
-                await caller.recheck()
+                await reader.recheck()
                 told, now = await self._store.read(look), self._clock.now()
-                final = told.word in FINAL_STATES
-                if told.word != seen or final:  # a final one is told again: the reader shall know that this is all
+                if told.word != seen or told.final:  # a final one is told again: the reader shall know that this is all
                     seen, spoke = told.word, now
                     yield told.encode()
                 elif now - spoke >= HEARTBEAT_MS:
                     spoke = now
                     yield HEARTBEAT
-                if final or self._closed or now - began >= LIFE_MS or await request.is_disconnected():
+                if told.final or self._closed or now - began >= LIFE_MS or await request.is_disconnected():
                     return
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(bell.wait(), self._poll_s)
@@ -140,3 +155,8 @@ class Streams:
             return  # the stream ends without a word; its reader comes back, or asks
         finally:
             del self._bells[bell]
+
+
+def _reader(caller: Caller) -> Reader:
+    seen = caller.arrival.headers.get("last-event-id", "")
+    return Reader(id=caller.sender.id, seen=seen, recheck=caller.recheck)

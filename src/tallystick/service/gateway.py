@@ -13,22 +13,21 @@ import msgspec
 from starlette.requests import Request
 from starlette.routing import Route, Router
 
-from tallystick import limits, orders, overview
+from tallystick import orders, overview
 from tallystick.channels.admit import Revocations
 from tallystick.crypto import httpsig
 from tallystick.crypto.signing import HmacKey, Signer
 from tallystick.crypto.x509 import PeerCertificate
 from tallystick.errors import (
     CertificateMissing,
-    Malformed,
     MethodRefused,
     NotFound,
     Refused,
 )
 from tallystick.path import Platform, accept
-from tallystick.security.model import Arrival
 from tallystick.security.verify import verify
 from tallystick.service import problems
+from tallystick.service.arrivals import arrival_of
 from tallystick.service.background import Carriers
 from tallystick.service.handling import (
     Caller,
@@ -41,7 +40,6 @@ from tallystick.service.handling import (
     Response,
     back_end_of,
     channel_of,
-    read_body,
 )
 from tallystick.service.senders import Institutions, KnownSender, Senders
 from tallystick.service.server import PEER
@@ -51,18 +49,6 @@ EVENT_STREAM: Final = "text/event-stream"
 UNAVAILABLE: Final = 503
 RETRY_AFTER_S: Final = "1"  # s a sender is asked to wait after 503
 METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
-SINGLE_HEADERS: Final = frozenset(
-    {
-        "client-id",
-        "content-digest",
-        "content-type",
-        "idempotency-key",
-        "request-time",
-        "signature",
-        "signature-input",
-    }
-)
-
 _NONCE: Final = re.compile(r';nonce="([A-Za-z0-9_-]{1,64})"')
 
 
@@ -115,7 +101,9 @@ class Gateway:
     def _guest_route(self, path: str, handlers: Mapping[str, Callable[[Request, Guest], Awaitable[Reply]]]) -> Route:
         async def respond(request: Request) -> Response:
             try:
-                guest = Guest(peer=self._check_peer(request), arrival=await self._arrival(request))
+                guest = Guest(
+                    peer=self._check_peer(request), arrival=await arrival_of(request, self._platform.clock.now())
+                )
                 reply = await handlers.get(request.method, _not_so)(request, guest)
             except Exception as error:  # noqa: BLE001 - as in `_answer`
                 return _response(self._failure(error), problems.MEDIA_TYPE, {})
@@ -154,7 +142,7 @@ class Gateway:
         # 2.
         known = await self._senders.find(peer, self._platform.clock.now())
         # 3.
-        arrival = await self._arrival(request)
+        arrival = await arrival_of(request, self._platform.clock.now())
         return Caller(
             arrival=arrival,
             peer=peer,
@@ -177,18 +165,6 @@ class Gateway:
         now = self._platform.clock.now()
         self._revocations.check(peer, now)
         return await self._senders.find(peer, now)
-
-    async def _arrival(self, request: Request) -> Arrival:
-        body = b"" if request.method == "GET" else await read_body(request, limits.BODY_MAX)
-        query = request.scope["query_string"].decode("ascii", "replace")
-        path = request.scope["raw_path"].decode("ascii", "replace")
-        return Arrival(
-            method=request.method,
-            target=f"{path}?{query}" if query else path,
-            headers=_headers(request.scope["headers"]),
-            body=body,
-            at=self._platform.clock.now(),
-        )
 
     def _signature(self, caller: Caller | None, reply: Reply) -> dict[str, str]:
         if caller is None:
@@ -268,17 +244,6 @@ class Gateway:
             self._platform, caller.arrival, back_end_of(caller), sender=caller.sender, key=caller.key
         )
         return Reply(200, body)
-
-
-def _headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Read headers; raises Malformed when one that a signature rests on is there twice."""
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in raw:
-        name = raw_name.decode("latin-1")
-        if name in headers and name in SINGLE_HEADERS:
-            raise Malformed(f"the header {name} is there twice")
-        headers[name] = raw_value.decode("latin-1")
-    return headers
 
 
 async def _nowhere(_request: Request, _caller: Caller) -> Reply:

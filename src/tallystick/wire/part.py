@@ -49,7 +49,11 @@ class BackEndElement(Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     value: str
 
 
-WireElement = PhoneElement | CodeElement | InstitutionElement | BackEndElement
+class PageElement(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="page"):
+    """The element of the payment that a payer's page was opened for; for page sessions only."""
+
+
+WireElement = PhoneElement | CodeElement | InstitutionElement | BackEndElement | PageElement
 
 
 class WireOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -354,6 +354,6 @@ async def test_a_reader_that_went_away_is_noticed_over_a_real_socket() -> None:
 
 
 def test_a_message_is_one_line_of_data_whatever_is_in_it() -> None:
-    message = module.Told(payment_id="pay_1", kind="part", word="approved", body=b'{"a":"\\n"}')
+    message = module.Told(payment_id="pay_1", kind="part", word="approved", body=b'{"a":"\\n"}', final=True)
     assert b'id: approved\nevent: part.approved\ndata: {"a":"\\n"}\n\n' == message.encode()
     assert 1 == len(told(replace(message, body=json.dumps({"a": "\n\ndata: x"}).encode()).encode()))

@@ -1,0 +1,67 @@
+"""The listeners of the payer's two pages, where the settings name them."""
+
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from typing import Final
+
+from tallystick.bootstrap.office import Office
+from tallystick.bootstrap.presenting import Presenting
+from tallystick.channels.model import PageKind
+from tallystick.config import PagesSection, Settings
+from tallystick.crypto import tls
+from tallystick.errors import Misconfigured
+from tallystick.path import Platform
+from tallystick.security.ports import Purpose
+from tallystick.service.background import Carriers
+from tallystick.service.events import Streams
+from tallystick.service.pages import visitors
+from tallystick.service.pages.desk import Origins, PageDesk
+from tallystick.service.server import Listener
+
+PORTS: Final = {PageKind.PC: "pc_port", PageKind.PHONE: "phone_port"}
+
+
+def page_origins(settings: Settings) -> Origins | None:
+    """Return where browsers find the pages; None without pages. Raises Misconfigured for one origin for both."""
+    place = settings.pages
+    if place is None:
+        return None
+    name = settings.gateway.names[0]
+    pc = place.pc_url or f"https://{name}:{place.pc_port}"
+    phone = place.phone_url or f"https://{name}:{place.phone_port}"
+    if pc.rstrip("/") == phone.rstrip("/"):
+        raise Misconfigured("the two pages are two origins: [pages] gives them the same address")
+    return Origins(pc=pc.rstrip("/"), phone=phone.rstrip("/"))
+
+
+@contextlib.asynccontextmanager
+async def pages(
+    platform: Platform, desk: Office, presenting: Presenting, carriers: Carriers, streams: Streams
+) -> AsyncIterator[dict[PageKind, int]]:
+    """Serve the pages while the context lasts; gives their ports, none without `[pages]`."""
+    place, origins = desk.settings.pages, page_origins(desk.settings)
+    if place is None or origins is None:
+        yield {}
+        return
+    at_rest = desk.keyring.key(Purpose.AT_REST)
+    await desk.store.transact(lambda books: visitors.register(books, at_rest, desk.randomness, desk.clock.now()))
+    async with contextlib.AsyncExitStack() as stack:
+        ports: dict[PageKind, int] = {}
+        for kind in PageKind:
+            page = PageDesk(platform, kind, origins=origins, carriers=carriers, streams=streams)
+            listener = _listener(desk, presenting, place, page, PORTS[kind])
+            await stack.enter_async_context(listener)
+            ports[kind] = listener.port
+        yield ports
+
+
+def _listener(desk: Office, presenting: Presenting, place: PagesSection, page: PageDesk, port: str) -> Listener:
+    root, own = desk.layout.root, (place.certificate, place.private_key)
+    if (own[0] is None) is not (own[1] is None):
+        raise Misconfigured("[pages] names a certificate and its private key together, or neither")
+    if own[0] is not None and own[1] is not None:
+        context: ssl.SSLContext = tls.server_context(root / own[0], root / own[1], None)
+    else:
+        context = presenting.listener(port, clients=False)
+    return Listener(page.app(), host=place.host, port=getattr(place, port), context=context)

@@ -1,0 +1,1 @@
+"""The payer's two pages: static files with strict headers, and the JSON they speak."""
