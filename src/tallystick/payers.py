@@ -55,7 +55,7 @@ async def issue(platform: Platform, book: CapabilityBook, payment: Payment, kind
     """Issue the link to a payer's page; returns what stands behind `#` in its URL, and is in no other place.
 
     A PC link waits as long as the payment does; a phone link is read off a screen and waits `limits.LINK_LIFE_MS`.
-    Earlier unused links to the same page are void. Raises TooMany as `capability.issue` does.
+    Earlier links to the same page are void, their session ends. Raises TooMany as `capability.issue` does.
     """
     return (await new_link(platform, book, payment, kind, now, typed=False)).secret
 
@@ -117,13 +117,13 @@ async def status(books: Books, capability: Capability) -> PageStatus:
     payment = await _payment(books, capability)
     told = payment.state in TOLD_STATES
     state = shown_to_senders(payment.state).value if told else ("processing" if payment.fate else "waiting")
-    device = (capability.device or b"").hex()
+    own = (links.CHANNELS[capability.kind], (capability.device or b"").hex())
     parts = await books.part_facts(payment.id)
     phone = next((each for each in await books.capabilities_of(payment.id) if _joined(each)), None)
     return PageStatus(
         state=state,
         final=payment.state in FINAL_STATES,
-        sent=any(part.certificate == device and part.fields for part in parts),
+        sent=any((part.channel_id, part.certificate) == own and part.fields for part in parts),
         watching=capability.state is CapabilityState.WATCHING,
         expires_at=payment.expires_at,
         number=match_number(phone.session) if phone is not None and phone.session else None,

@@ -23,6 +23,9 @@ from tallystick.errors import FieldInvalid, LinkRefused, TooMany
 from tallystick.runtime import Millis, Randomness
 from tallystick.secret import Secret
 
+CHANNELS: Final = {PageKind.PC: "ch_page_pc", PageKind.PHONE: "ch_page_phone"}
+"""The channel that each page is."""
+
 SECRET_BYTES: Final = 16  # random bytes of a link: 128 bits
 NAME_BYTES: Final = 16  # bytes of a derived name
 CONTEXT: Final = "tallystick-page-v1"
@@ -76,13 +79,11 @@ async def issue(
 ) -> None:
     """Issue links to one page of a payment: one secret for a URL's fragment, perhaps another one to be typed.
 
-    Links issued before and not yet used are void from now on. A session that runs goes on until a new link is used.
+    Links to this page that were issued before are void from now on, and a session started with one ends.
     Raises TooMany when the payment had `limits.CAPABILITIES_MAX` links.
     """
+    await _end(book, payment_id, kind)
     earlier = await book.capabilities_of(payment_id)
-    for each in earlier:
-        if each.kind is kind and each.state is CapabilityState.ISSUED:
-            await book.replace_capability(replace(each, state=CapabilityState.ENDED), expected=CapabilityState.ISSUED)
     new = [named_by_secret(secret) for secret in secrets]
     if len(earlier) + len(new) > limits.CAPABILITIES_MAX:
         raise TooMany("this payment had too many links: create a new payment")
@@ -153,7 +154,7 @@ async def start(
         until=until,
     )
     await book.replace_capability(started, expected=CapabilityState.ISSUED)
-    await _end_others(book, started)
+    await _end(book, started.payment_id, started.kind, but=started.id)
     return Started(started, fresh=True)
 
 
@@ -168,10 +169,10 @@ def check_session(capability: Capability | None, device: bytes, now: Millis) -> 
     return capability
 
 
-async def _end_others(book: CapabilityBook, started: Capability) -> None:
-    for each in await book.capabilities_of(started.payment_id):
+async def _end(book: CapabilityBook, payment_id: str, kind: PageKind, *, but: str = "") -> None:
+    for each in await book.capabilities_of(payment_id):
         waits = each.state in {CapabilityState.ISSUED, CapabilityState.STARTED}
-        if each.id != started.id and each.kind is started.kind and waits:
+        if each.id != but and each.kind is kind and waits:
             await book.replace_capability(replace(each, state=CapabilityState.ENDED), expected=each.state)
 
 

@@ -24,7 +24,6 @@ COOKIE_LIFE_S: Final = 86_400  # s; as long as an order may wait
 DEVICE_BYTES: Final = 16  # random bytes of the cookie
 V4_PREFIX: Final = 24  # bits of an IPv4 address that count as one network
 V6_PREFIX: Final = 48  # bits of an IPv6 address that count as one network
-CHANNELS: Final = {PageKind.PC: "ch_page_pc", PageKind.PHONE: "ch_page_phone"}
 KINDS: Final = {PageKind.PC: ChannelKind.PC_BROWSER, PageKind.PHONE: ChannelKind.MOBILE}
 FIELDS: Final = {
     PageKind.PC: frozenset({"pan", "expiry", "scheme", "account", "username"}),
@@ -38,7 +37,7 @@ async def register(books: Books, at_rest: bytes, randomness: Randomness, now: Mi
 
     An operator who suspended one, or took a field away, finds it so again.
     """
-    for kind, channel_id in CHANNELS.items():
+    for kind, channel_id in links.CHANNELS.items():
         if await books.channel(channel_id) is None:
             key = randomness.token(kdf.KEY_BYTES)
             channel = Channel(
@@ -57,7 +56,7 @@ async def register(books: Books, at_rest: bytes, randomness: Randomness, now: Mi
 
 async def page_channel(books: Books, kind: PageKind) -> Channel:
     """Return a page's channel; raises ChannelUnknown, ChannelSuspended."""
-    channel = await books.channel(CHANNELS[kind])
+    channel = await books.channel(links.CHANNELS[kind])
     if channel is None:
         raise ChannelUnknown("the pages are not registered as channels")
     if channel.state is not ChannelState.ACTIVE:
