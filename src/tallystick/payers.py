@@ -25,6 +25,7 @@ from tallystick.secret import Secret
 from tallystick.security.idempotency import answer_once
 from tallystick.security.model import Arrival, Sender
 from tallystick.security.ports import Purpose
+from tallystick.security.sealing import Sealing
 from tallystick.security.verify import verify
 from tallystick.wire.page import PageField, PageOrder, PageStatus, PageView
 from tallystick.wire.payment import Done
@@ -67,7 +68,7 @@ async def new_link(
     secret = links.new_secret(platform.randomness)
     code = Secret(new_code(platform.randomness)) if typed else None
     until = payment.expires_at if kind is PageKind.PC else Millis(min(payment.expires_at, now + limits.LINK_LIFE_MS))
-    at_rest = platform.keyring.key(Purpose.AT_REST)
+    at_rest = Sealing(platform.keyring, Purpose.AT_REST)
     secrets = (secret,) if code is None else (secret, code)
     await links.issue(book, at_rest, secrets, payment_id=payment.id, kind=kind, now=now, until=until)
     return NewLink(secret=secret, code=code, expires_at=until)

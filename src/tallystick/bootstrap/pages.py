@@ -12,7 +12,6 @@ from tallystick.config import PagesSection, Settings
 from tallystick.crypto import tls
 from tallystick.errors import Misconfigured
 from tallystick.path import Platform
-from tallystick.security.ports import Purpose
 from tallystick.service.background import Carriers
 from tallystick.service.events import Streams
 from tallystick.service.pages import visitors
@@ -44,8 +43,7 @@ async def pages(
     if place is None or origins is None:
         yield {}
         return
-    at_rest = desk.keyring.key(Purpose.AT_REST)
-    await desk.store.transact(lambda books: visitors.register(books, at_rest, desk.randomness, desk.clock.now()))
+    await desk.store.transact(lambda books: visitors.register(books, desk.keyring, desk.randomness, desk.clock.now()))
     async with contextlib.AsyncExitStack() as stack:
         ports: dict[PageKind, int] = {}
         for kind in PageKind:

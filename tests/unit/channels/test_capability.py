@@ -11,10 +11,13 @@ from tallystick.channels.model import Capability, CapabilityState, PageKind
 from tallystick.errors import FieldInvalid, LinkRefused, TooMany
 from tallystick.runtime import Millis
 from tallystick.secret import Secret
+from tallystick.security.ports import Purpose
+from tallystick.security.sealing import Sealing
 from tallystick.testing.clock import SeededRandomness
 from tallystick.testing.memory_store import MemoryStore
+from tallystick.testing.platform import MemoryKeyring
 
-AT_REST = bytes(range(32))
+AT_REST = Sealing(MemoryKeyring(), Purpose.AT_REST)
 NONCE, OTHER_NONCE = "0" * 32, "1" * 32
 PHONE = b"phone"
 

@@ -27,6 +27,7 @@ STATUS = {
     "Stale": 401,
     "TokenRefused": 401,
     "LinkRefused": 401,
+    "ApiKeyRefused": 401,
     "Forbidden": 403,
     "CertificateRevoked": 403,
     "CertificateWrongPurpose": 403,

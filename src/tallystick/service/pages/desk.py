@@ -23,6 +23,7 @@ from tallystick.payers import NewLink, Visitor
 from tallystick.runtime import Millis
 from tallystick.security.model import Arrival, Sender
 from tallystick.security.ports import Purpose
+from tallystick.security.sealing import Sealing
 from tallystick.security.unseal import MEDIA_TYPE, content_decoder
 from tallystick.security.verify import verify
 from tallystick.service import problems
@@ -123,7 +124,7 @@ class PageDesk:
         2. The page's channel is active: ChannelSuspended.
         3. The link opens this session only, once (`capability.start`): LinkRefused.
         """
-        platform, at_rest = self._platform, self._platform.keyring.key(Purpose.AT_REST)
+        platform, at_rest = self._platform, Sealing(self._platform.keyring, Purpose.AT_REST)
         # 1.
         found = await platform.store.read(lambda books: visitors.capability_named(books, arrival, self._kind))
         key = HmacKey(links.capability_key(at_rest, found))
@@ -131,7 +132,7 @@ class PageDesk:
         nonce = _decode(arrival).nonce
         cookie = visitors.device_cookie(request)
         given = cookie or platform.randomness.token(visitors.DEVICE_BYTES).hex()
-        device, network = visitors.device_digest(platform, given), visitors.network_digest(platform, request)
+        device, network = visitors.device_digest(given), visitors.network_digest(platform, request)
 
         async def begin(books: Books) -> wire.PageView:
             # 2.
@@ -154,7 +155,7 @@ class PageDesk:
         return Reply(200, msgspec.json.encode(view), headers=headers)
 
     async def _visitor(self, request: Request, arrival: Arrival) -> Visitor:
-        device = visitors.device_digest(self._platform, visitors.device_cookie(request) or "")
+        device = visitors.device_digest(visitors.device_cookie(request) or "")
 
         async def find(books: Books) -> Visitor:
             channel = await visitors.page_channel(books, self._kind)

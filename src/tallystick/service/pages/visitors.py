@@ -16,7 +16,8 @@ from tallystick.path import Platform
 from tallystick.payers import Visitor
 from tallystick.runtime import Millis, Randomness
 from tallystick.security.model import Arrival, Sender
-from tallystick.security.ports import Purpose
+from tallystick.security.ports import Keyring, Purpose
+from tallystick.security.sealing import Sealing
 from tallystick.security.verify import seal_sender_key
 
 COOKIE: Final = "__Host-tallystick-device"
@@ -32,7 +33,7 @@ FIELDS: Final = {
 _VALUE: Final = re.compile(r"[0-9a-f]{32}")
 
 
-async def register(books: Books, at_rest: bytes, randomness: Randomness, now: Millis) -> None:
+async def register(books: Books, keyring: Keyring, randomness: Randomness, now: Millis) -> None:
     """Register the two pages as channels where they are not; nobody has the keys, so no message but a page's counts.
 
     An operator who suspended one, or took a field away, finds it so again.
@@ -48,7 +49,7 @@ async def register(books: Books, at_rest: bytes, randomness: Randomness, now: Mi
                 fields=FIELDS[kind],
                 proves_payer=False,
                 algorithm=HmacKey.algorithm,
-                sealed_key=seal_sender_key(at_rest, channel_id, key),
+                sealed_key=seal_sender_key(keyring, channel_id, key),
                 created_at=now,
             )
             await books.add_channel(channel)
@@ -87,7 +88,7 @@ async def session_named(books: Books, arrival: Arrival, kind: PageKind, device: 
 
 def visitor_of(platform: Platform, capability: Capability, channel: Channel) -> Visitor:
     """Return a session as the sender of messages, with its key."""
-    key = links.session_key(platform.keyring.key(Purpose.AT_REST), capability)
+    key = links.session_key(Sealing(platform.keyring, Purpose.AT_REST), capability)
     sender = Sender(id=capability.session or "", algorithm=HmacKey.algorithm, sealed_key=b"")
     return Visitor(capability=capability, channel=channel, sender=sender, key=HmacKey(key))
 
@@ -103,9 +104,9 @@ def set_cookie(value: str) -> str:
     return f"{COOKIE}={value}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={COOKIE_LIFE_S}"
 
 
-def device_digest(platform: Platform, cookie: str) -> bytes:
-    """Digest a browser's name for the store."""
-    return kdf.digest(platform.keyring.key(Purpose.BLIND_INDEX), "page device", cookie)
+def device_digest(cookie: str) -> bytes:
+    """Digest a browser's name for the store: 128 random bits, which nobody finds by trying."""
+    return kdf.digest(cookie.rjust(kdf.KEY_MIN).encode(), "page device")
 
 
 def network_digest(platform: Platform, request: Request) -> bytes:
