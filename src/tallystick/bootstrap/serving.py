@@ -15,7 +15,7 @@ from tallystick.bootstrap.office import Office, office, split_policies
 from tallystick.bootstrap.pages import pages
 from tallystick.bootstrap.parts import connector_registry, pull_queue
 from tallystick.bootstrap.presenting import Presenting, keeping
-from tallystick.bootstrap.timers import sweeping, telling
+from tallystick.bootstrap.timers import rewrapping, sweeping, telling
 from tallystick.channels.model import PageKind
 from tallystick.config import Settings
 from tallystick.doubts import recover
@@ -71,6 +71,7 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
         await recover(platform)
         await stack.enter_async_context(sweeping(platform, desk))
         await stack.enter_async_context(telling(desk))
+        await stack.enter_async_context(rewrapping(desk))
         streams = Streams(desk.store, desk.clock)
         carriers = Carriers(platform, streams.wake)
         stack.push_async_callback(carriers.drain)

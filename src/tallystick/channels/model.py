@@ -29,7 +29,8 @@ class Channel(Struct, frozen=True, kw_only=True):
 
     `fields` are the field names it may send. `proves_payer` marks a channel that has proven who its user is (a bank
     app): it may settle a quarantine. `sealed_key` is its verification key (HMAC secret or public key PEM), sealed.
-    After a rotation `earlier_key` counts as well until `earlier_until`.
+    After a rotation `earlier_key` counts as well until `earlier_until`; `key_since` is when
+    it was, None for the first key.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Channel(Struct, frozen=True, kw_only=True):
     created_at: Millis
     earlier_key: bytes | None = None
     earlier_until: Millis | None = None
+    key_since: Millis | None = None
 
 
 class EnrolmentState(StrEnum):

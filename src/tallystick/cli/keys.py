@@ -1,13 +1,25 @@
 """`tallystick keys`: the platform's own keys."""
 
 from pathlib import Path
+from typing import Final
 
 import click
 from msgspec import Struct
 
+from tallystick.adapters.keys.manifest import KeyEntry
 from tallystick.bootstrap import wrapping
-from tallystick.cli.app import App, Command, Group, pass_app
-from tallystick.cli.inputs import read_password
+from tallystick.bootstrap.office import Office
+from tallystick.channels import operators
+from tallystick.cli import key_desk
+from tallystick.cli.app import App, Group, pass_app
+from tallystick.cli.enrolments import Duration
+from tallystick.cli.inputs import new_path, read_password, refuse_existing, write_new
+from tallystick.runtime import Millis
+from tallystick.security.ports import KeyState, Purpose
+
+PRIVATE: Final = 0o600
+KEY_COLUMNS: Final = ("id", "state", "check", "age_days", "days_left", "records")
+REWRAP_COLUMNS: Final = ("kind", "target", "looked", "changed", "damaged")
 
 
 class Protected(Struct, frozen=True, kw_only=True):
@@ -17,56 +29,152 @@ class Protected(Struct, frozen=True, kw_only=True):
     setting: str
 
 
+class Rotated(Struct, frozen=True, kw_only=True):
+    """A key after one step of its life; `public_file` is where the public half was written."""
+
+    id: str
+    state: KeyState
+    check: str
+    public_file: str | None = None
+
+
+class ChannelKey(Struct, frozen=True, kw_only=True):
+    """A channel's new MAC key; the old one is valid until `earlier_until`."""
+
+    channel: str
+    mac_key_file: str
+    earlier_until: Millis | None
+
+
 @click.group(
     cls=Group,
     examples="""
-    tallystick keys protect --passphrase-file /run/secrets/passphrase
+    tallystick keys status
+    tallystick keys rotate vault && tallystick keys rewrap && tallystick keys destroy vault 1
     """,
 )
 def keys() -> None:
-    """See, rotate and protect the platform's own keys."""
+    """See, rotate and protect the platform's own keys.
+
+    A running `tallystick serve` follows each step within a second, and seals anew by itself; no request fails.
+    """
 
 
-@click.command(
+@keys.command("status", examples="tallystick keys status --json")
+@pass_app
+def status(app: App) -> None:
+    """List the long-lived keys: state, age, days left of the cryptoperiod, stored values under each."""
+    app.show_all(app.at_desk(key_desk.status, needs=operators.READ), KEY_COLUMNS)
+
+
+@keys.command(
+    "rotate",
+    examples="""
+    tallystick keys rotate vault
+    tallystick keys rotate identity --prepare --public-out next.pem
+    """,
+)
+@click.argument("purpose", type=click.Choice([purpose.value for purpose in Purpose]))
+@click.option("--prepare", is_flag=True, help="Only make the next key; the next call activates it.")
+@click.option("--public-out", type=new_path, help="With identity and --prepare: a new file for the public half.")
+@pass_app
+def rotate(app: App, purpose: str, *, prepare: bool, public_out: Path | None) -> None:
+    """Make the next key of a purpose and seal with it from now on; the present one still opens.
+
+    The identity key is pinned by channels and institutions: prepare it, give them the public half beside the present
+    one, and rotate when all have it.
+    """
+    if (public_out is not None) != (prepare and purpose == Purpose.IDENTITY):
+        raise click.UsageError("Give --public-out with identity and --prepare, and only then.")
+    if public_out is not None:
+        refuse_existing(public_out)
+
+    async def work(desk: Office) -> Rotated:
+        if not prepare:
+            return _rotated(await key_desk.rotate(desk, Purpose(purpose)))
+        entry, public = await key_desk.prepare(desk, Purpose(purpose))
+        if public_out is not None and public is not None:
+            write_new(public_out, public)
+        return _rotated(entry, public_out)
+
+    app.show(app.at_desk(work))
+
+
+@keys.command(
+    "rotate-channel",
+    examples="tallystick keys rotate-channel ch_2k5qz7mzv5c6hgk3u4xw2n7a4e --mac-key-out shop-2.key",
+)
+@click.argument("channel_id")
+@click.option("--mac-key-out", type=new_path, required=True, help="A new file for the MAC key made here, in hex.")
+@click.option("--overlap", type=Duration(), default="24h", show_default=True, help="How long the old key counts.")
+@pass_app
+def rotate_channel(app: App, channel_id: str, mac_key_out: Path, overlap: int) -> None:
+    """Make a new MAC key for a channel; the old one counts a while longer.
+
+    During the overlap each answer is under the key that its request was signed with.
+    """
+    refuse_existing(mac_key_out)
+
+    async def work(desk: Office) -> ChannelKey:
+        channel, secret = await key_desk.rotate_channel(desk, channel_id, overlap)
+        write_new(mac_key_out, secret.hex().encode(), PRIVATE)
+        return ChannelKey(channel=channel.id, mac_key_file=str(mac_key_out), earlier_until=channel.earlier_until)
+
+    app.show(app.at_desk(work))
+
+
+@keys.command("rewrap", examples="tallystick keys rewrap")
+@pass_app
+def rewrap(app: App) -> None:
+    """Seal everything that is stored under an older key anew; goes on where it was interrupted.
+
+    `tallystick serve` does the same by itself, more slowly.
+    """
+    app.show_all(app.at_desk(key_desk.rewrap_all), REWRAP_COLUMNS)
+
+
+@keys.command("destroy", examples="tallystick keys destroy vault 1")
+@click.argument("purpose", type=click.Choice([purpose.value for purpose in Purpose]))
+@click.argument("version", type=click.IntRange(min=1))
+@pass_app
+def destroy(app: App, purpose: str, version: int) -> None:
+    """Destroy a key that nothing stored names any more, for good.
+
+    Refused while anything does. A backup of the store from before needs a backup of the key.
+    """
+
+    async def work(desk: Office) -> Rotated:
+        return _rotated(await key_desk.destroy(desk, Purpose(purpose), version))
+
+    app.show(app.at_desk(work))
+
+
+@keys.command(
     "protect",
-    cls=Command,
     examples="""
     tallystick keys protect
     tallystick keys protect --passphrase-file /run/secrets/passphrase
-    tallystick keys protect --with pkcs11
     """,
-)
-@click.option(
-    "--with",
-    "provider",
-    type=click.Choice(("passphrase", "pkcs11")),
-    default="passphrase",
-    show_default=True,
-    help="pkcs11: under the key of a token, see `tallystick hsm create-key`.",
 )
 @click.option(
     "--passphrase-file",
     type=click.Path(path_type=Path, dir_okay=False),
     help="A private file whose first line is the passphrase; without it you are asked.",
 )
-@click.option("--token-key", help="The key's name in the token; without it, key of [keys] in the settings.")
 @pass_app
-def protect(app: App, provider: str, passphrase_file: Path | None, token_key: str | None) -> None:
-    """Put all key files under a passphrase or a token's key, or under a new one in place of the present one.
+def protect(app: App, passphrase_file: Path | None) -> None:
+    """Seal all key files under a passphrase, or under a new one in place of the present one.
 
-    Stop `tallystick serve` before. After a crash midway, run it again with the same passphrase or key. Keep passphrase,
-    keys/ and wrapping.json, or token and keys/: without any one of them nothing that is stored can be opened.
+    Stop `tallystick serve` before. After a crash midway, run it again with the same passphrase. Keep passphrase, keys/
+    and wrapping.json: without any one of them nothing that is stored can be opened.
     """
     settings = app.settings().keys
-    if provider == "pkcs11":
-        label = token_key or settings.key
-        changed = wrapping.protect_by_token(app.data, settings, label)
-        setting = f'[keys] provider = "pkcs11", key = "{label}"'
-    else:
-        passphrase = read_password(passphrase_file, "Passphrase", confirm=True)
-        changed = wrapping.protect(app.data, settings, passphrase)
-        setting = '[keys] provider = "sealed-file"'
-    app.show(Protected(files=changed, setting=setting))
+    passphrase = read_password(passphrase_file, "Passphrase", confirm=True)
+    changed = wrapping.protect(app.data, settings, passphrase)
+    app.show(Protected(files=changed, setting='[keys] provider = "sealed-file"'))
 
 
-keys.add_command(protect)
+def _rotated(entry: KeyEntry, public: Path | None = None) -> Rotated:
+    return Rotated(
+        id=entry.name, state=entry.state, check=entry.check, public_file=str(public) if public is not None else None
+    )

@@ -83,6 +83,37 @@ class HmacKey:
             raise errors.SignatureInvalid("the MAC does not match")
 
 
+class HmacOverlap:
+    """The new and the earlier MAC key of a channel whose key is being rotated, for one request at a time.
+
+    It verifies under either and signs under the one that verified last, the new one before: who still has the earlier
+    key gets an answer that it can prove. Two requests side by side each need their own (`for_one_request`).
+    """
+
+    algorithm: Final = Algorithm.HMAC_SHA256
+    __slots__ = ("_earlier", "_new", "_proven")
+
+    def __init__(self, new: HmacKey, earlier: HmacKey) -> None:
+        self._new = new
+        self._earlier = earlier
+        self._proven = new
+
+    def for_one_request(self) -> "HmacOverlap":
+        """Return the same keys, none of them proven yet."""
+        return HmacOverlap(self._new, self._earlier)
+
+    def sign(self, data: bytes) -> bytes:
+        """Return the MAC under the key that was proven."""
+        return self._proven.sign(data)
+
+    def verify(self, data: bytes, signature: bytes) -> None:
+        """Compare with both MACs in constant time; raise SignatureInvalid when it is neither."""
+        fits = [key for key in (self._new, self._earlier) if hmac.compare_digest(key.sign(data), signature)]
+        if not fits:
+            raise errors.SignatureInvalid("the MAC does not match")
+        self._proven = fits[0]
+
+
 class Ed25519Public:
     """An Ed25519 public key (RFC 8032)."""
 

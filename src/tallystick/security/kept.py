@@ -29,6 +29,7 @@ class Kept(StrEnum):
     PAYMENT = "waiting payment"
     CLAIM = "issued element"
     ENROLMENT = "enrolment"
+    API_KEY = "API key"
 
 
 USES: Final[Mapping[Kept, tuple[Purpose, ...]]] = {
@@ -41,6 +42,7 @@ USES: Final[Mapping[Kept, tuple[Purpose, ...]]] = {
     Kept.PAYMENT: (Purpose.BLIND_INDEX,),
     Kept.CLAIM: (Purpose.BLIND_INDEX,),
     Kept.ENROLMENT: (Purpose.BLIND_INDEX,),
+    Kept.API_KEY: (Purpose.ACCESS, Purpose.ACCESS),
 }
 """The purposes of a row's values, in the order of `KeptRow.values`."""
 

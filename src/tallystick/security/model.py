@@ -8,11 +8,15 @@ from tallystick.runtime import Millis
 
 
 class Sender(Struct, frozen=True, kw_only=True):
-    """Whose key a message must carry: a channel or an institution, known from its certificate."""
+    """Whose key a message must carry: a channel or an institution, known from its certificate.
+
+    `earlier_key` is the sealed MAC key that a rotation replaced, while it still counts.
+    """
 
     id: str
     algorithm: str
     sealed_key: bytes
+    earlier_key: bytes | None = None
 
 
 class Arrival(Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from tallystick import limits
 from tallystick.crypto import httpsig
-from tallystick.crypto.signing import Algorithm, HmacKey, Verifier, load_public
+from tallystick.crypto.signing import Algorithm, HmacKey, HmacOverlap, Verifier, load_public
 from tallystick.errors import (
     EnvelopeUnopenable,
     FieldInvalid,
@@ -43,14 +43,20 @@ def seal_sender_key(keyring: Keyring, sender_id: str, key: bytes) -> bytes:
 
 def sender_key(keyring: Keyring, sender: Sender) -> Verifier:
     """Open and load the key registered for a sender; raises Misconfigured when row and algorithm do not agree."""
-    try:
-        raw = unseal(keyring, Purpose.AT_REST, sender.sealed_key, place(Kept.CHANNEL, sender.id))
-    except EnvelopeUnopenable as error:
-        raise Misconfigured("a registered key does not open: the row or the key file is damaged") from error
+    raw = _open(keyring, sender.id, sender.sealed_key)
     key: Verifier = HmacKey(raw) if sender.algorithm == Algorithm.HMAC_SHA256 else load_public(raw)
+    if isinstance(key, HmacKey) and sender.earlier_key is not None:
+        key = HmacOverlap(key, HmacKey(_open(keyring, sender.id, sender.earlier_key)))
     if key.algorithm != sender.algorithm:
         raise Misconfigured("a registered key is not of its registered algorithm")
     return key
+
+
+def _open(keyring: Keyring, sender_id: str, sealed: bytes) -> bytes:
+    try:
+        return unseal(keyring, Purpose.AT_REST, sealed, place(Kept.CHANNEL, sender_id))
+    except EnvelopeUnopenable as error:
+        raise Misconfigured("a registered key does not open: the row or the key file is damaged") from error
 
 
 def verify(arrival: Arrival, sender: Sender, key: Verifier) -> Verified:

@@ -16,7 +16,7 @@ from starlette.routing import Route, Router
 from tallystick import orders, overview
 from tallystick.channels.admit import Revocations
 from tallystick.crypto import httpsig
-from tallystick.crypto.signing import HmacKey, Signer
+from tallystick.crypto.signing import HmacKey, HmacOverlap, Signer
 from tallystick.crypto.x509 import PeerCertificate
 from tallystick.errors import (
     CertificateMissing,
@@ -172,7 +172,7 @@ class Gateway:
         found = _NONCE.search(caller.arrival.headers.get("signature-input", ""))
         if found is None:
             return {}
-        signer: Signer = caller.key if isinstance(caller.key, HmacKey) else self._identity
+        signer: Signer = caller.key if isinstance(caller.key, HmacKey | HmacOverlap) else self._identity
         created = self._platform.clock.now() // 1000
         return httpsig.sign_response(
             signer, keyid=caller.sender.id, status=reply.status, body=reply.body, created=created, nonce=found[1]

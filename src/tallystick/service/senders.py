@@ -3,10 +3,11 @@
 from typing import Final, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tallystick.channels.admit import INSTITUTION_URI, admit, named
 from tallystick.channels.model import Channel
-from tallystick.crypto.signing import Verifier
+from tallystick.crypto.signing import HmacOverlap, Verifier
 from tallystick.crypto.x509 import PeerCertificate
 from tallystick.delivery.books import Books, Store
 from tallystick.routing.model import BackEnd
@@ -52,18 +53,30 @@ class Senders:
         """
         known = self._known.get(peer.fingerprint)
         if known is not None and 0 <= now - known[0] < KNOWN_MS:
-            return known[1]
+            return _own(known[1])
         if len(self._known) >= KNOWN_MAX:
             self._known.clear()
         self._known.pop(peer.fingerprint, None)
-        found = await self._look_up(peer)
+        found = await self._look_up(peer, now)
         self._known[peer.fingerprint] = now, found
-        return found
+        return _own(found)
 
-    async def _look_up(self, peer: PeerCertificate) -> KnownSender:
+    async def _look_up(self, peer: PeerCertificate, now: Millis) -> KnownSender:
         if peer.uri is not None and peer.uri.startswith(INSTITUTION_URI):
             back_end, sender = await self._institutions.sender(named(peer, INSTITUTION_URI))
             return KnownSender(sender=sender, key=sender_key(self._keyring, sender), back_end=back_end)
         channel = await self._store.read(lambda books: admit(peer, books))
-        sender = Sender(id=channel.id, algorithm=channel.algorithm, sealed_key=channel.sealed_key)
+        sender = Sender(
+            id=channel.id,
+            algorithm=channel.algorithm,
+            sealed_key=channel.sealed_key,
+            earlier_key=channel.earlier_key if now < (channel.earlier_until or 0) else None,
+        )
         return KnownSender(sender=sender, key=sender_key(self._keyring, sender), channel=channel)
+
+
+def _own(known: KnownSender) -> KnownSender:
+    """Give each request its own state of a key in rotation."""
+    if isinstance(known.key, HmacOverlap):
+        return replace(known, key=known.key.for_one_request())
+    return known

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from tallystick.crypto.versioned import version_of
 from tallystick.errors import EnvelopeUnopenable
 from tallystick.security.kept import Kept, KeptCount, KeptRow, Rewrap
+from tallystick.testing.memory_access import MemoryApiKeys
 from tallystick.testing.memory_books import MemoryChannels, MemoryConnectors, MemoryNotices, MemoryUsers
 from tallystick.testing.memory_enrolments import MemoryEnrolments
 from tallystick.testing.memory_events import MemoryWebhooks
@@ -24,12 +25,14 @@ MEMBERS = {
     Kept.NOTICE: ("sealed",),
     Kept.PULL: ("body",),
     Kept.ENROLMENT: ("digest",),
+    Kept.API_KEY: ("digest", "mac"),
 }
 
 
 class MemoryKept(
     MemoryChannels,
     MemoryEnrolments,
+    MemoryApiKeys,
     MemoryIntents,
     MemoryClaims,
     MemoryConnectors,
@@ -106,6 +109,7 @@ class MemoryKept(
             Kept.NOTICE: lambda: self._notices,
             Kept.PULL: lambda: self._pulls,
             Kept.ENROLMENT: lambda: self._enrolments,
+            Kept.API_KEY: lambda: self._api_keys,
         }
         return tables[kind]()
 

@@ -92,3 +92,15 @@ def test_an_encrypted_private_key_is_refused() -> None:
     key = ed25519.Ed25519PrivateKey.generate()
     with pytest.raises(errors.Misconfigured):
         signing.load_private(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x")))
+
+
+def test_during_a_rotation_either_mac_key_counts_and_the_answer_is_under_the_one_used() -> None:
+    new, earlier, other = (signing.HmacKey(bytes(31) + number) for number in (b"1", b"2", b"3"))
+    both = signing.HmacOverlap(new, earlier)
+    assert new.sign(b"answer") == both.sign(b"answer")
+    mine, yours = both.for_one_request(), both.for_one_request()
+    mine.verify(b"request", earlier.sign(b"request"))
+    yours.verify(b"request", new.sign(b"request"))
+    assert (earlier.sign(b"answer"), new.sign(b"answer")) == (mine.sign(b"answer"), yours.sign(b"answer"))
+    with pytest.raises(errors.SignatureInvalid):
+        both.for_one_request().verify(b"request", other.sign(b"request"))

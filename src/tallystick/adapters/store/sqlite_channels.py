@@ -7,14 +7,15 @@ from tallystick.channels.model import Channel, ChannelKind, ChannelState
 from tallystick.errors import AlreadyExists, NotFound
 
 COLUMNS = """id, name, kind, state, fields, proves_payer, algorithm, sealed_key, created_at, earlier_key,
-    earlier_until"""
+    earlier_until, key_since"""
 FIND = f"SELECT {COLUMNS} FROM channel WHERE id = ?"
 LIST = f"SELECT {COLUMNS} FROM channel ORDER BY name"
-ADD = f"INSERT INTO channel ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+ADD = f"INSERT INTO channel ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 NAME_TAKEN = "SELECT 1 FROM channel WHERE name = ? AND id <> ?"
 REPLACE = """
     UPDATE channel SET name = ?2, kind = ?3, state = ?4, fields = ?5, proves_payer = ?6, algorithm = ?7,
-      sealed_key = ?8, created_at = ?9, earlier_key = ?10, earlier_until = ?11
+      sealed_key = ?8, created_at = ?9, earlier_key = ?10, earlier_until = ?11,
+      key_since = ?12
     WHERE id = ?1
 """
 
@@ -68,12 +69,26 @@ def to_row(channel: Channel) -> Row:
         channel.created_at,
         channel.earlier_key,
         channel.earlier_until,
+        channel.key_since,
     )
 
 
 def from_row(row: Row) -> Channel:
     """Read a channel back."""
-    id_, name, kind, state, fields, proves_payer, algorithm, sealed_key, created_at, earlier_key, earlier_until = row
+    (
+        id_,
+        name,
+        kind,
+        state,
+        fields,
+        proves_payer,
+        algorithm,
+        sealed_key,
+        created_at,
+        earlier_key,
+        earlier_until,
+        key_since,
+    ) = row
     return Channel(
         id=id_,
         name=name,
@@ -86,4 +101,5 @@ def from_row(row: Row) -> Channel:
         created_at=created_at,
         earlier_key=earlier_key,
         earlier_until=earlier_until,
+        key_since=key_since,
     )

@@ -29,6 +29,7 @@ WHERE: Final = {
     Kept.PAYMENT: _Where("payment", ("element_digest",), counts="fate IS NULL"),
     Kept.CLAIM: _Where("claim", ("digest",), id="seq"),
     Kept.ENROLMENT: _Where("enrolment", ("digest",)),
+    Kept.API_KEY: _Where("api_key", ("digest", "mac")),
 }
 
 CACHED: Final = frozenset({Kept.CHANNEL, Kept.CONNECTOR})

@@ -29,7 +29,13 @@ async def channel_keys(scene: Scene) -> str:
         channels = await desk.store.read(lambda books: books.channels())
     by_mac = [channel for channel in channels if channel.algorithm == Algorithm.HMAC_SHA256]
     oldest = scene.now() - MAC_KEY_DAYS_MAX * DAY_MS
-    refuse([f"the MAC key of {channel.name} is older" for channel in by_mac if channel.created_at < oldest])
+    refuse(
+        [
+            f"the MAC key of {channel.name} is older"
+            for channel in by_mac
+            if (channel.key_since or channel.created_at) < oldest
+        ]
+    )
     return f"{len(by_mac)} channels with MAC keys, none older than {MAC_KEY_DAYS_MAX} days"
 
 
@@ -58,7 +64,12 @@ CHECKS: Final = (
         "Have these payers register anew: tallystick user add.",
         passwords,
     ),
-    Check("channel MAC keys", Weight.ADVICE, "Register the channel anew; better with a public key.", channel_keys),
+    Check(
+        "channel MAC keys",
+        Weight.ADVICE,
+        "Give it a new key: tallystick keys rotate-channel; better a public key.",
+        channel_keys,
+    ),
     Check(
         "manual payments",
         Weight.ADVICE,

@@ -12,3 +12,4 @@ CREATE TABLE rewrap (
 
 ALTER TABLE channel ADD COLUMN earlier_key BLOB;
 ALTER TABLE channel ADD COLUMN earlier_until INTEGER;
+ALTER TABLE channel ADD COLUMN key_since INTEGER;
