@@ -80,7 +80,10 @@ def test_keys_of_other_types_are_refused(
         signing.load_private(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
-@pytest.mark.parametrize("pem", [b"", b"no pem", signing.Ed25519Private().public().pem()[:-40]])
+CUT_SHORT = signing.Ed25519Private().public().pem()[:-40]
+
+
+@pytest.mark.parametrize("pem", [b"", b"no pem", CUT_SHORT], ids=["empty", "no pem", "cut short"])
 def test_what_is_no_pem_key_is_refused(pem: bytes) -> None:
     with pytest.raises(errors.FieldInvalid):
         signing.load_public(pem)

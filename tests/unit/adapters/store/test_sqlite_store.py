@@ -339,7 +339,7 @@ def plan_of(store: SqliteStore, statement: str, *values: object) -> str:
     return str(store._db.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall())
 
 
-MOVING = [PaymentState.JOINED, PaymentState.DELIVERING, *DOUBTFUL_STATES]
+MOVING = [PaymentState.JOINED, PaymentState.DELIVERING, *sorted(DOUBTFUL_STATES)]
 
 
 @pytest.mark.parametrize("state", MOVING)
