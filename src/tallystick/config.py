@@ -111,7 +111,10 @@ class KeysSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class ListenerSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a further listener is: `enrolment` for invited parties, `status` for OCSP and the revocation list."""
+    """Where a further listener is.
+
+    `enrolment` is for invited parties, `status` for OCSP and the revocation list, `merchant` for the merchants' API.
+    """
 
     host: str = "127.0.0.1"
     port: int
@@ -159,6 +162,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     enrolment: ListenerSection | None = None
     status: ListenerSection | None = None
     pages: PagesSection | None = None
+    merchant: ListenerSection | None = None
     policies: tuple[dict[str, Any], ...] = ()
 
 

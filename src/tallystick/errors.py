@@ -17,7 +17,7 @@
     │   │   └── FieldNotAllowed
     │   ├── NotFound                 404
     │   ├── Conflict                 409
-    │   │   └── Replayed · SameChannel · NotIndependent · AlreadyFinal · AlreadyExists
+    │   │   └── Replayed · SameChannel · NotIndependent · AlreadyFinal · AlreadyExists · InFlight
     │   ├── Unprocessable            422
     │   │   └── IdempotencyMismatch · PolicyUnknown
     │   ├── TooMany                  429
@@ -268,6 +268,13 @@ class AlreadyExists(Conflict):
 
     code = "already_exists"
     remedy = "Choose another name, or change the existing entry."
+
+
+class InFlight(Conflict):
+    """A request with this Idempotency-Key is being answered just now."""
+
+    code = "idempotency_in_flight"
+    remedy = "Wait for its answer, or repeat the request a second later."
 
 
 class Unprocessable(Refused):

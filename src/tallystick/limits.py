@@ -34,6 +34,9 @@ PASSWORD_MIN: Final = 12  # characters for a new user password (PCI DSS 8.3.6)
 PASSWORD_MAX: Final = 128  # characters
 PAYEE_MAX: Final = 100  # characters
 REFERENCE_MAX: Final = 64  # characters
+LINES_MAX: Final = 20  # lines of an order: what a payer can read before a yes or no
+LINE_TEXT_MAX: Final = 80  # characters
+QUANTITY_MAX: Final = 9_999  # pieces of one line
 AMOUNT_MAX: Final = 999_999_999_999  # minor units: 12 digits of ISO 8583 DE4
 
 # Elements
@@ -53,6 +56,14 @@ RECOVERY_LIFE_MS: Final = 24 * 3_600_000  # ms an unknown outcome is inquired an
 RECOVERY_KEY_GRACE_MS: Final = 60_000  # ms a recovery key outlives its epoch at least: intents under way are recorded
 ATTEMPTS_MAX: Final = 128  # intents of one payment: one try per candidate every few seconds of a secret's life
 PATHS_IN_FLIGHT_MAX: Final = 512  # payments carried at the same time; more are answered 503 before acceptance
+
+# Merchants' API
+METADATA_MAX: Final = 20  # entries that a merchant attaches to a payment
+METADATA_NAME_MAX: Final = 40  # characters
+METADATA_VALUE_MAX: Final = 200  # characters
+URL_MAX: Final = 2_048  # characters
+PAGE_MAX: Final = 100  # payments of one page of a list
+MERCHANT_ANSWER_KEPT_MS: Final = 24 * 3_600_000  # ms an Idempotency-Key of a merchant is recognised
 
 # Streams of events
 STREAMS_MAX: Final = 256  # streams of one process; more are answered 503

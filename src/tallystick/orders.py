@@ -10,11 +10,12 @@ import msgspec
 
 from tallystick import limits
 from tallystick.assembly import policy as policies
+from tallystick.assembly.attachment import check_attachment
 from tallystick.assembly.element import backend_element, code_element, new_code, normal_institution
 from tallystick.assembly.facts import Fate
 from tallystick.assembly.intake import read_element, read_order
 from tallystick.assembly.join import choose
-from tallystick.assembly.model import Claim, Payment
+from tallystick.assembly.model import Attachment, Claim, Payment
 from tallystick.assembly.policy import ORDER_FIELD
 from tallystick.channels.model import Channel
 from tallystick.crypto.binding import bind
@@ -66,15 +67,29 @@ async def create_payment(
         raise FieldNotAllowed("this channel may not create payments", field=ORDER_FIELD)
 
     async def act(books: Books, new: NewPayment) -> bytes:
-        payment, code, contact = _plan(platform, new, channel.id, arrival.at)
-        await books.add_payment(payment)
-        claim, until = Claim(payment_id=payment.id), Millis(payment.expires_at + CODE_KEPT_MS)
-        await books.issue_claim(payment.element, claim, valid_from=payment.opened_at, valid_until=until)
-        await _tell_code(platform, books, contact, payment, code)
+        payment, code = await open_payment(platform, books, new, channel.id, arrival.at)
         created = PaymentCreated(payment=payment.id, expires_at=payment.expires_at, code=code)
         return msgspec.json.encode(created)
 
     return await _answer(platform, arrival, sender, key, _new_payment, act)
+
+
+async def open_payment(
+    platform: Platform, books: Books, new: NewPayment, owner: str, now: Millis
+) -> tuple[Payment, str]:
+    """Open a payment for its proven owner, inside a transaction; returns it with the code its parts carry.
+
+    Raises FieldInvalid, PolicyUnknown: nothing is opened.
+    """
+    payment, code, contact = _plan(platform, new, owner, now)
+    attached = check_attachment(Attachment(payment_id=payment.id, metadata=new.metadata, return_url=new.return_url))
+    await books.add_payment(payment)
+    if attached.metadata or attached.return_url is not None:
+        await books.attach(attached)
+    claim, until = Claim(payment_id=payment.id), Millis(payment.expires_at + CODE_KEPT_MS)
+    await books.issue_claim(payment.element, claim, valid_from=payment.opened_at, valid_until=until)
+    await _tell_code(platform, books, contact, payment, code)
+    return payment, code
 
 
 async def cancel_payment(
@@ -83,15 +98,20 @@ async def cancel_payment(
     """Cancel a payment before it is joined; raises AlreadyFinal when its fate is decided."""
 
     async def act(books: Books, _: Nothing) -> bytes:
-        payment = await books.payment(payment_id)
-        if payment is None or payment.owner != sender.id:
-            raise NotFound("you own no payment with this id")
-        if not await books.decide_fate(payment_id, Fate.CANCELLED, arrival.at):
-            raise AlreadyFinal("the fate of this payment is decided")
-        await books.erase_parts(payment_id)
+        await cancel(books, payment_id, sender.id, arrival.at)
         return _DONE
 
     return await _answer(platform, arrival, sender, key, _nothing, act)
+
+
+async def cancel(books: Books, payment_id: str, owner: str, now: Millis) -> None:
+    """Cancel an owner's payment inside a transaction; raises NotFound, AlreadyFinal."""
+    payment = await books.payment(payment_id)
+    if payment is None or payment.owner != owner:
+        raise NotFound("you own no payment with this id")
+    if not await books.decide_fate(payment_id, Fate.CANCELLED, now):
+        raise AlreadyFinal("the fate of this payment is decided")
+    await books.erase_parts(payment_id)
 
 
 async def settle_quarantine(

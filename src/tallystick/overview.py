@@ -4,12 +4,13 @@ from typing import Final
 
 from tallystick import limits
 from tallystick.assembly.facts import TOLD_STATES, PaymentState
+from tallystick.assembly.intake import write_order
 from tallystick.assembly.model import Payment
 from tallystick.delivery.books import Books
 from tallystick.errors import NotFound
 from tallystick.outcomes.model import counts, shown_to_senders
 from tallystick.runtime import Millis
-from tallystick.wire.part import PartStatus, WireOrder
+from tallystick.wire.part import PartStatus
 from tallystick.wire.payment import PaymentStatus
 
 _ACCEPTED: Final = "accepted"
@@ -57,9 +58,7 @@ async def describe(books: Books, payment: Payment) -> PaymentStatus:
         contested=payment.contested,
         opened_at=payment.opened_at,
         expires_at=payment.expires_at,
-        order=WireOrder(payee=order.payee, amount=order.amount, currency=order.currency, reference=order.reference)
-        if order
-        else None,
+        order=write_order(order) if order else None,
         back_end=payment.back_end,
         response_code=payment.response_code,
         reason=payment.reason,

@@ -17,7 +17,7 @@ from msgspec import Struct
 from tallystick import limits
 from tallystick.assembly.content import merge, open_values, seal_values
 from tallystick.assembly.facts import Order, PaymentState
-from tallystick.assembly.intake import Intake, take_in
+from tallystick.assembly.intake import Intake, take_in, write_order
 from tallystick.assembly.join import Filing, file_part
 from tallystick.assembly.model import Part, Payment, SplitPolicy
 from tallystick.channels.model import Channel
@@ -315,11 +315,10 @@ async def _created(store: Store[Books], payment_id: str | None, page: str | None
 
 
 def payment_texts(payment: Payment) -> tuple[str, ...]:
-    """Return what an envelope for a created payment is bound to: its id, payee, amount, currency and reference."""
-    order = payment.order
-    if order is None:
+    """Return what an envelope for a created payment is bound to: its id and its order's texts, lines too."""
+    if payment.order is None:
         return (payment.id,)
-    return (payment.id, order.payee, str(order.amount), order.currency, order.reference)
+    return (payment.id, *write_order(payment.order).texts())
 
 
 def _part(platform: Platform, taken: Intake, channel_id: str, certificate: str, at: Millis) -> Part:

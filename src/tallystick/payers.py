@@ -10,8 +10,10 @@ from msgspec.structs import replace
 from tallystick import limits
 from tallystick.assembly.element import new_code
 from tallystick.assembly.facts import FINAL_STATES, TOLD_STATES, Fate
+from tallystick.assembly.intake import write_order
 from tallystick.assembly.model import Payment, SplitPolicy
 from tallystick.channels import capability as links
+from tallystick.channels.merchants import name_of
 from tallystick.channels.model import Capability, CapabilityState, Channel, PageKind
 from tallystick.channels.ports import CapabilityBook
 from tallystick.crypto.binding import bind
@@ -101,7 +103,8 @@ async def view(platform: Platform, books: Books, visitor: Visitor, now: Millis) 
             amount=order.amount,
             currency=order.currency,
             reference=order.reference,
-            asks=asks.name if asks is not None else order.payee,
+            asks=asks.name if asks is not None else name_of(payment.owner or order.payee),
+            lines=write_order(order).lines,
         ),
         bound=payment_texts(payment),
         policy=policy.name,

@@ -22,13 +22,25 @@ class CredentialKind(StrEnum):
     LOGIN = "login"
 
 
+class OrderLine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One line of an order: `quantity` pieces of `text` for `amount` minor units in all."""
+
+    text: str
+    quantity: int
+    amount: int
+
+
 class Order(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is paid: `amount` in minor units of `currency` (ISO 4217), to `payee`, under the payee's `reference`."""
+    """What is paid: `amount` in minor units of `currency` (ISO 4217), to `payee`, under the payee's `reference`.
+
+    `lines` say what for; without any the payer sees the amount alone.
+    """
 
     payee: str
     amount: int
     currency: str
     reference: str = ""
+    lines: tuple[OrderLine, ...] = ()
 
 
 class RoutingFacts(Struct, frozen=True, kw_only=True):
@@ -36,7 +48,8 @@ class RoutingFacts(Struct, frozen=True, kw_only=True):
 
     `issuer` holds the leading digits of the card number, at most `limits.ISSUER_DIGITS`; `scheme` names the account
     scheme (the part of the account before the colon); `institution` is the back end chosen by the payer or the element;
-    `brand` is the scheme the payer wants a co-badged card to go by.
+    `brand` is the scheme the payer wants a co-badged card to go by. `sandbox`: a payment of test mode, which goes to
+    sandbox back ends only.
     """
 
     kind: CredentialKind
@@ -45,6 +58,7 @@ class RoutingFacts(Struct, frozen=True, kw_only=True):
     issuer: str | None = None
     scheme: str | None = None
     brand: str | None = None
+    sandbox: bool = False
     allowed: tuple[str, ...] = ()
 
 

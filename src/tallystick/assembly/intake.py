@@ -8,7 +8,7 @@ from msgspec import Struct
 from tallystick.assembly import policy as policies
 from tallystick.assembly.content import PartValues, decode_share
 from tallystick.assembly.element import BlindKeys, backend_element, code_element, institution_element, phone_element
-from tallystick.assembly.facts import Order
+from tallystick.assembly.facts import Order, OrderLine
 from tallystick.assembly.model import Element, SplitPolicy
 from tallystick.channels.model import Channel
 from tallystick.errors import FieldInvalid, FieldNotAllowed
@@ -22,6 +22,7 @@ from tallystick.wire.part import (
     PartContent,
     PhoneElement,
     WireElement,
+    WireLine,
     WireOrder,
 )
 
@@ -108,4 +109,21 @@ def _page_element(element: WireElement, own: Element) -> Element:
 def read_order(order: WireOrder) -> Order:
     """Check an order; raises FieldInvalid."""
     checked = check_order(order)
-    return Order(payee=checked.payee, amount=checked.amount, currency=checked.currency, reference=checked.reference)
+    return Order(
+        payee=checked.payee,
+        amount=checked.amount,
+        currency=checked.currency,
+        reference=checked.reference,
+        lines=tuple(OrderLine(text=each.text, quantity=each.quantity, amount=each.amount) for each in checked.lines),
+    )
+
+
+def write_order(order: Order) -> WireOrder:
+    """Return an order as it is sent."""
+    return WireOrder(
+        payee=order.payee,
+        amount=order.amount,
+        currency=order.currency,
+        reference=order.reference,
+        lines=tuple(WireLine(text=each.text, quantity=each.quantity, amount=each.amount) for each in order.lines),
+    )

@@ -98,3 +98,51 @@ class Payment(Struct, frozen=True, kw_only=True):
     response_code: str | None = None
     reason: str | None = None
     updated_at: Millis
+
+
+class Attachment(Struct, frozen=True, kw_only=True):
+    """What a merchant attached to a payment of its own: the platform keeps it, and acts on none of it."""
+
+    payment_id: str
+    metadata: dict[str, str] = {}
+    return_url: str | None = None
+
+
+class Receipt(Struct, frozen=True, kw_only=True):
+    """What the platform signed about an accepted part of a created payment: `token` is a JWS by the identity key."""
+
+    part_id: str
+    payment_id: str
+    token: str
+
+
+class Refund(Struct, frozen=True, kw_only=True):
+    """A refund asked for: bound to the part that pays by the digest of its receipt.
+
+    It is recorded, and carried out by the operator with the back end: no connector sends refunds.
+    """
+
+    id: str
+    payment_id: str
+    part_id: str
+    receipt: str
+    amount: int
+    reason: str
+    at: Millis
+
+
+class Listed(Struct, frozen=True, kw_only=True):
+    """A payment in a list; `seq` is its place, newer ones have higher ones."""
+
+    seq: int
+    payment: Payment
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """Which payments of an owner a list shows: those before the place `before`, in one state, of a time."""
+
+    owner: str
+    before: int | None = None
+    state: PaymentState | None = None
+    since: Millis | None = None
+    until: Millis | None = None

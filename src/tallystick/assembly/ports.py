@@ -3,7 +3,18 @@
 from typing import Protocol
 
 from tallystick.assembly.facts import Fate, Order, PaymentState
-from tallystick.assembly.model import Claim, Element, Part, PartFacts, Payment
+from tallystick.assembly.model import (
+    Attachment,
+    Claim,
+    Element,
+    Listed,
+    Part,
+    PartFacts,
+    Payment,
+    Receipt,
+    Refund,
+    Wanted,
+)
 from tallystick.runtime import Millis
 
 
@@ -109,4 +120,40 @@ class ClaimBook(Protocol):
 
     async def purge_claims(self, now: Millis, limit: int) -> int:
         """Delete at most `limit` claims that ended before `now`; returns how many."""
+        ...
+
+
+class MerchantBook(Protocol):
+    """What merchants attach to payments, ask of them, and get for their parts."""
+
+    async def attach(self, attachment: Attachment) -> None:
+        """Keep what belongs to a payment just added."""
+        ...
+
+    async def attachment(self, payment_id: str) -> Attachment | None:
+        """Find what was attached to a payment."""
+        ...
+
+    async def payments_of(self, wanted: Wanted, limit: int) -> list[Listed]:
+        """List an owner's payments, newest first."""
+        ...
+
+    async def hasten(self, payment_id: str, expires_at: Millis) -> bool:
+        """Move the end of a payment without a fate to an earlier time; True if there was one to move."""
+        ...
+
+    async def add_receipt(self, receipt: Receipt) -> None:
+        """Keep the receipt of a part just filed."""
+        ...
+
+    async def receipts(self, payment_id: str) -> list[Receipt]:
+        """List the receipts of a payment's parts, in order of arrival."""
+        ...
+
+    async def add_refund(self, refund: Refund) -> None:
+        """Record a refund."""
+        ...
+
+    async def refunds(self, payment_id: str) -> list[Refund]:
+        """List the refunds of a payment, oldest first."""
         ...

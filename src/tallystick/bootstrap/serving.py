@@ -11,6 +11,7 @@ from tallystick.adapters.ca_files import RevocationList
 from tallystick.adapters.keys.epochs import FileEpochKeys
 from tallystick.adapters.keys.opening import FileOpeningKeys
 from tallystick.bootstrap.listeners import further_listeners
+from tallystick.bootstrap.merchants import merchant_listener
 from tallystick.bootstrap.office import Office, office, split_policies
 from tallystick.bootstrap.pages import pages
 from tallystick.bootstrap.parts import connector_registry, pull_queue
@@ -40,6 +41,7 @@ class Running:
     platform: Platform
     port: int
     page_ports: Mapping[PageKind, int] = field(default_factory=dict)
+    merchant_port: int | None = None
 
 
 @contextlib.asynccontextmanager
@@ -94,13 +96,14 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
         listener = Listener(gateway.app(), host=address.host, port=address.port, context=context)
         await stack.enter_async_context(listener)
         page_ports = await stack.enter_async_context(pages(platform, desk, presenting, carriers, streams))
+        merchant_port = await stack.enter_async_context(merchant_listener(platform, desk, presenting))
         for further in further_listeners(desk, presenting):
             await stack.enter_async_context(further)
         await stack.enter_async_context(keeping(presenting))
         stack.callback(streams.close)
         stack.callback(queue.close)
         _settle_memory()
-        yield Running(platform=platform, port=listener.port, page_ports=page_ports)
+        yield Running(platform=platform, port=listener.port, page_ports=page_ports, merchant_port=merchant_port)
 
 
 def _short_lived_keys(

@@ -6,7 +6,7 @@ It stands in the last stage because only that one may know the ports of all earl
 from collections.abc import Awaitable, Callable
 from typing import Generic, Protocol, TypeVar
 
-from tallystick.assembly.ports import ClaimBook, PaymentBook
+from tallystick.assembly.ports import ClaimBook, MerchantBook, PaymentBook
 from tallystick.channels.ports import ApiKeyBook, CapabilityBook, ChannelBook, ProposalBook
 from tallystick.delivery.ports import ConnectorBook, IntentBook, PullBook
 from tallystick.routing.ports import RouteBook
@@ -26,6 +26,7 @@ class Books(
     ProposalBook,
     ReplayBook,
     PaymentBook,
+    MerchantBook,
     ClaimBook,
     RouteBook,
     UserBook,

@@ -16,6 +16,10 @@ class EventBook(Protocol):
         """List events with a higher `seq`, in order."""
         ...
 
+    async def events_of(self, owner: str, seq: int, limit: int) -> list[Event]:
+        """List the events of an owner's payments with a higher `seq`, in order."""
+        ...
+
     async def announced(self) -> int:
         """Return the `seq` up to which events were turned into webhooks; 0 before the first."""
         ...

@@ -52,6 +52,8 @@ def obstacle(back_end: BackEnd, facts: RoutingFacts, brands: Brands) -> str | No
             return "another institution is named"
     elif not back_end.schemes & set(brands.schemes):
         return f"serves {', '.join(sorted(back_end.schemes)) or 'no scheme'}"
+    if facts.sandbox is not back_end.sandbox:
+        return "is a sandbox, for test mode only" if back_end.sandbox else "is no sandbox: test mode never reaches it"
     if facts.allowed and back_end.id not in facts.allowed:
         return "is not among those the payment allows"
     if back_end.currencies and facts.currency not in back_end.currencies:

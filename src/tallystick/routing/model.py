@@ -32,6 +32,7 @@ class BackEnd(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     `id` is the institution id: a fixed-length random number (claim 3). `schemes` are the card or account schemes it
     serves (`unionpay`, `visa`, or an account scheme). A smaller `priority` is preferred. `currencies` empty means all.
+    `sandbox` marks one that moves no money: it gets the payments of test mode, and no other one does.
     `issuer` marks an institution whose card PINs the vault may store. `renew_at` is local time HH:MM in `zone`.
     `in_flight_max` bounds the requests it has at a time, `per_second_max` those that start in a second (0: no bound);
     after `failures_max` failed ones in a row its circuit opens.
@@ -45,6 +46,7 @@ class BackEnd(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     schemes: frozenset[str]
     priority: int = 100
     currencies: frozenset[str] = frozenset()
+    sandbox: bool = False
     issuer: bool = False
     numbers: NumberPolicy = NumberPolicy.NONE
     renew_at: str = "04:00"

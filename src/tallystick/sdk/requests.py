@@ -47,7 +47,7 @@ class PaymentBinding:
 
     def texts(self) -> tuple[str, ...]:
         """Return what the info holds of the payment, in order."""
-        return (self.payment, self.order.payee, str(self.order.amount), self.order.currency, self.order.reference)
+        return (self.payment, *self.order.texts())
 
 
 @dataclass(frozen=True, slots=True)

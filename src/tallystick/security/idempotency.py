@@ -7,6 +7,7 @@ is kept sealed under the same key: that to a created payment holds the code its 
 
 import hmac
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple, Protocol
 
 from tallystick import limits
 from tallystick.crypto import box, kdf
@@ -14,16 +15,58 @@ from tallystick.crypto.binding import bind
 from tallystick.errors import IdempotencyMismatch, KeyUnknown
 from tallystick.runtime import Millis
 from tallystick.security.model import StoredAnswer
-from tallystick.security.ports import EpochKeys, ReplayBook
+from tallystick.security.ports import Keyring, Purpose, ReplayBook
 from tallystick.security.verify import Verified
 
 _COMPARE = "idempotency"
 _KEEP = "kept answer"
 
 
+class AnswerKeys(Protocol):
+    """Keys under which answers are kept: those of epochs, or lasting ones (`KeyringAnswers`)."""
+
+    def current(self, now: Millis) -> str:
+        """Return the id of the key to seal under now."""
+        ...
+
+    def key(self, epoch: str) -> bytes:
+        """Return a key by its id; raises KeyUnknown once it is destroyed."""
+        ...
+
+
+class KeyringAnswers:
+    """Keep answers under the platform's at-rest key: for senders whose messages and answers hold no payer's secret."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+
+    def current(self, _now: Millis) -> str:
+        """Return the version of the active key."""
+        return str(self._keyring.active(Purpose.AT_REST).version)
+
+    def key(self, epoch: str) -> bytes:
+        """Return the key of a version; raises KeyUnknown."""
+        return kdf.derive(self._keyring.version(Purpose.AT_REST, int(epoch)).secret, "answers")
+
+
+class Asked(NamedTuple):
+    """What a retry must repeat: the sender, its Idempotency-Key, and the content with the address before it."""
+
+    sender: str
+    key: str
+    content: bytes
+
+
+class Answered(NamedTuple):
+    """An answer, and whether it is the one given before."""
+
+    body: bytes
+    again: bool
+
+
 async def answer_once(
     book: ReplayBook,
-    keys: EpochKeys,
+    keys: AnswerKeys,
     verified: Verified,
     content: bytes,
     now: Millis,
@@ -41,29 +84,39 @@ async def answer_once(
     # 1.
     await book.remember_nonce(verified.sender, verified.nonce, Millis(now + limits.NONCE_KEPT_MS))
     # 2.
-    stored = await book.stored_answer(verified.sender, verified.idempotency_key)
+    asked = Asked(sender=verified.sender, key=verified.idempotency_key, content=content)
+    answered = await answer_again(book, keys, asked, now, Millis(now + limits.EPOCH_KEPT_MS), act)
+    return answered.body
+
+
+async def answer_again(
+    book: ReplayBook, keys: AnswerKeys, asked: Asked, now: Millis, until: Millis, act: Callable[[], Awaitable[bytes]]
+) -> Answered:
+    """Act and keep the answer, or give a retry the earlier one; inside the caller's transaction.
+
+    For senders without nonces: a copied request has no effect of its own, it gets the answer that its sender got.
+    Raises IdempotencyMismatch as `answer_once` does.
+    """
+    place = bind("answer", asked.sender, asked.key)
+    stored = await book.stored_answer(asked.sender, asked.key)
     if stored is not None:
-        key = keys.key(_compare(keys, stored, content))
-        return box.unseal(kdf.derive(key, _KEEP), stored.body, _place(verified))
+        key = keys.key(_compare(keys, stored, asked.content))
+        return Answered(body=box.unseal(kdf.derive(key, _KEEP), stored.body, place), again=True)
     body = await act()
     epoch = keys.current(now)
-    sealed = box.seal(kdf.derive(keys.key(epoch), _KEEP), body, _place(verified))
-    answer = StoredAnswer(fingerprint=_fingerprint(keys, epoch, content), body=sealed)
-    await book.keep_answer(verified.sender, verified.idempotency_key, answer, Millis(now + limits.EPOCH_KEPT_MS))
-    return body
+    sealed = box.seal(kdf.derive(keys.key(epoch), _KEEP), body, place)
+    answer = StoredAnswer(fingerprint=_fingerprint(keys, epoch, asked.content), body=sealed)
+    await book.keep_answer(asked.sender, asked.key, answer, until)
+    return Answered(body=body, again=False)
 
 
-def _fingerprint(keys: EpochKeys, epoch: str, content: bytes) -> bytes:
+def _fingerprint(keys: AnswerKeys, epoch: str, content: bytes) -> bytes:
     """Digest a message's content under a key that will be destroyed with the epoch."""
     mac = hmac.digest(kdf.derive(keys.key(epoch), _COMPARE), content, "sha256")
     return epoch.encode() + b"." + mac
 
 
-def _place(verified: Verified) -> bytes:
-    return bind("answer", verified.sender, verified.idempotency_key)
-
-
-def _compare(keys: EpochKeys, stored: StoredAnswer, content: bytes) -> str:
+def _compare(keys: AnswerKeys, stored: StoredAnswer, content: bytes) -> str:
     """Return the epoch of a kept answer to the same content."""
     epoch = stored.fingerprint.partition(b".")[0].decode()
     try:

@@ -5,7 +5,7 @@ from typing import Final
 from tallystick import limits
 from tallystick.errors import FieldInvalid
 from tallystick.security.folding import fold
-from tallystick.wire.part import WireOrder
+from tallystick.wire.part import WireLine, WireOrder
 
 CURRENCIES: Final = frozenset(
     {
@@ -27,4 +27,25 @@ def check_order(order: WireOrder) -> WireOrder:
         raise FieldInvalid(f"an amount is 1 to {limits.AMOUNT_MAX} minor units", field="order.amount")
     if order.currency not in CURRENCIES:
         raise FieldInvalid("the currency is not one the platform carries", field="order.currency")
-    return WireOrder(payee=payee, amount=order.amount, currency=order.currency, reference=reference)
+    return WireOrder(
+        payee=payee,
+        amount=order.amount,
+        currency=order.currency,
+        reference=reference,
+        lines=_check_lines(order.lines, order.amount),
+    )
+
+
+def _check_lines(lines: tuple[WireLine, ...], total: int) -> tuple[WireLine, ...]:
+    """Return the lines folded; they give the total, so that what a payer reads is what is paid."""
+    if len(lines) > limits.LINES_MAX:
+        raise FieldInvalid(f"an order has at most {limits.LINES_MAX} lines", field="order.lines")
+    folded = tuple(WireLine(text=fold(line.text), quantity=line.quantity, amount=line.amount) for line in lines)
+    for line in folded:
+        if not 1 <= len(line.text) <= limits.LINE_TEXT_MAX or not line.text.isprintable():
+            raise FieldInvalid(f"a line has 1 to {limits.LINE_TEXT_MAX} printable characters", field="order.lines")
+        if not 1 <= line.quantity <= limits.QUANTITY_MAX or not 0 <= line.amount <= limits.AMOUNT_MAX:
+            raise FieldInvalid("a line has a quantity and an amount of zero or more", field="order.lines")
+    if folded and sum(line.amount for line in folded) != total:
+        raise FieldInvalid("the lines' amounts do not give the order's amount", field="order.lines")
+    return folded

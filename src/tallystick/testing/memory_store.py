@@ -19,6 +19,7 @@ from tallystick.testing.memory_enrolments import MemoryEnrolments
 from tallystick.testing.memory_events import MemoryWebhooks
 from tallystick.testing.memory_intents import MemoryIntents
 from tallystick.testing.memory_kept import MemoryKept
+from tallystick.testing.memory_merchants import MemoryMerchants
 from tallystick.testing.memory_payments import MemoryClaims
 from tallystick.testing.memory_pull import MemoryPulls
 from tallystick.testing.memory_routes import MemoryRoutes
@@ -36,6 +37,7 @@ class MemoryBooks(
     MemoryProposals,
     MemoryReplay,
     MemoryIntents,
+    MemoryMerchants,
     MemoryClaims,
     MemoryRoutes,
     MemoryConnectors,

@@ -6,6 +6,7 @@ from typing import assert_never
 from tallystick import limits
 from tallystick.assembly.facts import CredentialKind, RoutingFacts
 from tallystick.assembly.model import Payment
+from tallystick.channels.merchants import is_test
 from tallystick.errors import CredentialRefused
 from tallystick.runtime import Clock
 from tallystick.secret import Pan, Secret
@@ -28,6 +29,7 @@ def routing_facts(kind: CredentialKind, fields: Mapping[str, Secret], payment: P
         issuer=pan.reveal()[: limits.ISSUER_DIGITS] if pan is not None else None,
         scheme=account.reveal().partition(":")[0] if account is not None else None,
         brand=brand.reveal() if brand is not None else None,
+        sandbox=is_test(payment.owner),
         allowed=payment.allowed,
     )
 

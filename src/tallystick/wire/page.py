@@ -4,6 +4,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from tallystick.wire.part import WireLine
+
 START: Final = "/page/session"
 STATE: Final = "/page/payment"
 EVENTS: Final = "/page/events"
@@ -27,6 +29,7 @@ class PageOrder(Struct, frozen=True, kw_only=True):
     currency: str
     reference: str
     asks: str
+    lines: tuple[WireLine, ...] = ()
 
 
 class PageField(Struct, frozen=True, kw_only=True):

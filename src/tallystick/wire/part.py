@@ -56,13 +56,27 @@ class PageElement(Struct, frozen=True, forbid_unknown_fields=True, tag_field="ki
 WireElement = PhoneElement | CodeElement | InstitutionElement | BackEndElement | PageElement
 
 
-class WireOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is paid; `amount` in minor units."""
+class WireLine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One line of an order: `quantity` pieces of `text` for `amount` minor units in all."""
+
+    text: str
+    amount: int
+    quantity: int = 1
+
+
+class WireOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What is paid; `amount` in minor units, and the sum of the `lines` where there are any."""
 
     payee: str
     amount: int
     currency: str
     reference: str = ""
+    lines: tuple[WireLine, ...] = ()
+
+    def texts(self) -> tuple[str, ...]:
+        """Return what is bound into each part of a created payment: to change any of it voids them all."""
+        lines = (text for line in self.lines for text in (line.text, str(line.quantity), str(line.amount)))
+        return (self.payee, str(self.amount), self.currency, self.reference, *lines)
 
 
 class WireShare(Struct, frozen=True, forbid_unknown_fields=True):

@@ -15,11 +15,12 @@ class Recipient(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     email: str | None = None
 
 
-class NewPayment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NewPayment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The content of `POST /v1/payments`.
 
-    Its parts are joined by the code that the platform makes, answers, and sends to `payer`. `allowed` limits the back
-    ends by institution id; `expires_in` is in seconds.
+    Its parts are joined by the code that the platform makes, answers, and sends to `payer`: `correlation` has no other
+    value, for whoever creates a payment could else occupy a phone number that is not theirs. `allowed` limits the back
+    ends by institution id; `expires_in` is in seconds. `metadata` and `return_url` are kept and given back.
     """
 
     policy: str
@@ -27,6 +28,9 @@ class NewPayment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     payer: Recipient | None = None
     allowed: tuple[str, ...] = ()
     expires_in: int = 900
+    correlation: Literal["code"] = "code"
+    metadata: dict[str, str] = {}
+    return_url: str | None = None
 
 
 class PaymentCreated(Struct, frozen=True, kw_only=True):

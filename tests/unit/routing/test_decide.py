@@ -168,7 +168,7 @@ def test_the_decision_names_the_version_of_its_table() -> None:
 
 
 def test_routing_has_no_way_to_see_more_than_facts() -> None:
-    assert {"kind", "currency", "institution", "issuer", "scheme", "brand", "allowed"} == set(
+    assert {"kind", "currency", "institution", "issuer", "scheme", "brand", "sandbox", "allowed"} == set(
         RoutingFacts.__struct_fields__
     )
 

@@ -39,6 +39,7 @@ STATUS = {
     "Replayed": 409,
     "SameChannel": 409,
     "NotIndependent": 409,
+    "InFlight": 409,
     "AlreadyFinal": 409,
     "AlreadyExists": 409,
     "Unprocessable": 422,

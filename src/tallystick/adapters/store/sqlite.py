@@ -20,6 +20,7 @@ from tallystick.adapters.store.sqlite_claims import SqliteClaims
 from tallystick.adapters.store.sqlite_enrolments import SqliteEnrolments
 from tallystick.adapters.store.sqlite_intents import SqliteIntents
 from tallystick.adapters.store.sqlite_kept import SqliteKept
+from tallystick.adapters.store.sqlite_merchants import SqliteMerchants
 from tallystick.adapters.store.sqlite_open import connect
 from tallystick.adapters.store.sqlite_parts import SqliteParts
 from tallystick.adapters.store.sqlite_payments import SqlitePayments
@@ -47,6 +48,7 @@ class SqliteBooks(
     SqliteReplay,
     SqlitePayments,
     SqliteParts,
+    SqliteMerchants,
     SqliteClaims,
     SqliteRoutes,
     SqliteConnectors,

@@ -1,12 +1,16 @@
 """The log of events in SQLite."""
 
-from tallystick.adapters.store.sqlite_book import SqliteBook
+from tallystick.adapters.store.sqlite_book import Row, SqliteBook
 from tallystick.assembly.facts import TOLD_STATES, PaymentState
 from tallystick.outcomes.model import Event
 from tallystick.runtime import Millis
 
 ADD = "INSERT INTO event (payment_id, state, at, first) VALUES (?, ?, ?, ?)"
 AFTER = "SELECT seq, payment_id, state, at, first FROM event WHERE seq > ? ORDER BY seq LIMIT ?"
+OF_OWNER = """
+    SELECT event.seq, payment_id, event.state, at, first FROM event JOIN payment ON payment.id = payment_id
+    WHERE event.seq > ? AND owner = ? ORDER BY event.seq LIMIT ?
+"""
 ANNOUNCED = "SELECT seq FROM announced"
 NOTE_ANNOUNCED = "UPDATE announced SET seq = ?"
 PURGE = """
@@ -21,10 +25,11 @@ class SqliteEvents(SqliteBook):
 
     async def events_after(self, seq: int, limit: int) -> list[Event]:
         """List events with a higher `seq`, in order."""
-        return [
-            Event(seq=n, payment_id=payment_id, state=PaymentState(state), at=at, first=bool(first))
-            for n, payment_id, state, at, first in self._db.execute(AFTER, (seq, limit))
-        ]
+        return [from_row(row) for row in self._db.execute(AFTER, (seq, limit))]
+
+    async def events_of(self, owner: str, seq: int, limit: int) -> list[Event]:
+        """List the events of an owner's payments with a higher `seq`, in order."""
+        return [from_row(row) for row in self._db.execute(OF_OWNER, (seq, owner, limit))]
 
     async def announced(self) -> int:
         """Return the `seq` up to which events were turned into webhooks; 0 before the first."""
@@ -43,3 +48,9 @@ class SqliteEvents(SqliteBook):
         """Log that a payment entered a state, if it is one that is told; `was` is None for one that never is."""
         if state in TOLD_STATES and state is not was:
             self._db.execute(ADD, (payment_id, state.value, at, was not in TOLD_STATES))
+
+
+def from_row(row: Row) -> Event:
+    """Read an event back."""
+    seq, payment_id, state, at, first = row
+    return Event(seq=seq, payment_id=payment_id, state=PaymentState(state), at=at, first=bool(first))

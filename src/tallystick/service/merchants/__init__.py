@@ -1,0 +1,1 @@
+"""The merchants' listener: the payments API for holders of API keys."""
