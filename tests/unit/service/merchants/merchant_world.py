@@ -34,19 +34,18 @@ class MerchantWorld:
 
     async def key(self, holder: str = "bookshop", scopes: frozenset[Scope] = ALL, *, live: bool = True) -> str:
         """Give a merchant a key."""
-        made = await self.memory.store.transact(
-            lambda books: access.add(
-                books,
-                KeyringAccess(self.memory.keyring),
-                self.memory.clock,
-                self.memory.randomness,
-                holder=holder,
-                role=Role.MERCHANT,
-                scopes=scopes,
-                live=live,
-                life=access.DAY_MS,
-            )
+        keys, clock = KeyringAccess(self.memory.keyring), self.memory.clock
+        made = access.make(
+            keys,
+            clock,
+            self.memory.randomness,
+            holder=holder,
+            role=Role.MERCHANT,
+            scopes=scopes,
+            live=live,
+            life=access.DAY_MS,
         )
+        await self.memory.store.transact(lambda books: access.add(books, keys, made.key, clock.now()))
         return made.token.reveal()
 
     async def ask(
