@@ -20,10 +20,13 @@ function element(tag, attributes = {}, ...children) {
 
 const place = (id) => document.getElementById(id);
 
+/** Return a panel's heading: the page's first one where no order stands above it. */
+const headline = (text) => element(place("order").childElementCount ? "h2" : "h1", {}, text);
+
 /** Show one panel in place of the last one, and bring readers of the screen to its heading. */
 function show(...children) {
   place("panel").replaceChildren(...children);
-  const heading = place("panel").querySelector("h2");
+  const heading = place("panel").querySelector("h1, h2");
   if (heading) {
     heading.tabIndex = -1;
     heading.focus({ preventScroll: true });
@@ -50,7 +53,7 @@ function showOrder() {
   if (order.reference) more.push(say("reference", { what: order.reference }));
   place("order").replaceChildren(
     element("p", { class: "quiet" }, say("payTo")),
-    element("h1", {}, element("bdi", {}, order.payee), element("span", { class: "amount" }, money(order))),
+    element("h1", {}, element("span", { class: "payee" }, element("bdi", {}, order.payee)), element("span", { class: "amount" }, money(order))),
     ...more.map((line) => element("p", { class: "quiet" }, line)),
   );
   document.title = `${order.payee} · ${money(order)}`;
@@ -180,7 +183,7 @@ async function readStream(changed) {
 function replaced(problem) {
   clearInterval(page.linkTimer);
   tell("");
-  show(element("h2", {}, say("failed")), element("p", {}, explain(problem)));
+  show(headline(say("failed")), element("p", {}, explain(problem)));
 }
 
 function explain(problem) {

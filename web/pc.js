@@ -66,7 +66,7 @@ async function showPhone() {
     react(page.status);
   });
   show(
-    element("h2", {}, say("scan")), element("p", { id: "how" }, say("scanHow")), element("div", { id: "code" }),
+    element("h2", { id: "next" }, say("scan")), element("p", { id: "how" }, say("scanHow")), element("div", { id: "code" }),
     element("p", { id: "match", class: "match", hidden: true }),
     element("div", { class: "buttons" },
       element("button", { id: "again", type: "button", class: "button second", click: again }, say("newCode")),
@@ -116,12 +116,13 @@ function react(status) {
     place("match").replaceChildren(element("span", { class: "quiet" }, say("match")), element("strong", {}, String(status.number)));
     tell(say("joined", { number: status.number }));
   } else tell(say("waiting"));
+  place("next").textContent = say(joined ? "joinedTitle" : "scan");
   place("again").textContent = say(joined ? "notMine" : "newCode");
   return undefined;
 }
 
 async function main() {
-  if (!location.hash.slice(1)) return show(element("h2", {}, say("noLink")), element("p", {}, say("noLinkHow")));
+  if (!location.hash.slice(1)) return show(headline(say("noLink")), element("p", {}, say("noLinkHow")));
   tell(say("loading"));
   try {
     await begin();

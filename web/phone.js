@@ -36,7 +36,7 @@ function showSent() {
 
 function showCode(problem) {
   const form = element("form", { novalidate: true },
-    element("h2", {}, say("codeTitle")), field("code", true),
+    headline(say("codeTitle")), field("code", true),
     element("div", { class: "buttons" }, element("button", { class: "button" }, say("open"))));
   form.addEventListener("submit", (event) => {
     event.preventDefault();

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from pages_world import ACCOUNT, SECRET, PagesWorld, chromium, device, pages_world, visit
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from page_devices import END_MS, Devices, approve, ended, first_half, shown_link
+from pages_world import ACCOUNT, SECRET, PagesWorld, chromium, pages_world, visit
+from playwright.async_api import Browser, expect
 
 from tallystick.assembly.facts import PaymentState
 from tallystick.channels.model import PageKind
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
-END_MS = 20_000
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -29,49 +29,9 @@ async def browser(world: PagesWorld) -> AsyncIterator[Browser]:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def devices(browser: Browser) -> AsyncIterator["Devices"]:
+async def devices(browser: Browser) -> AsyncIterator[Devices]:
     async with AsyncExitStack() as stack:
         yield Devices(browser, stack)
-
-
-class Devices:
-    """Browsers that share nothing with each other; all are closed at the end of a test."""
-
-    def __init__(self, browser: Browser, stack: AsyncExitStack) -> None:
-        self._browser = browser
-        self._stack = stack
-
-    async def new(self, *, phone: bool, **more: object) -> BrowserContext:
-        context = await device(self._browser, phone=phone, **more)
-        self._stack.push_async_callback(context.close)
-        return context
-
-    async def pc(self, url: str, **more: object) -> Page:
-        return await visit(await self.new(phone=False, **more), url)
-
-    async def phone(self, url: str, **more: object) -> Page:
-        return await visit(await self.new(phone=True, **more), url)
-
-
-async def first_half(pc: Page) -> str:
-    """Type the account on the PC; returns the link that its QR code holds."""
-    await pc.get_by_label("Account").fill(ACCOUNT)
-    await pc.get_by_role("button", name="Continue on your phone").click()
-    return await shown_link(pc)
-
-
-async def shown_link(pc: Page) -> str:
-    await expect(pc.get_by_role("img", name="QR code")).to_be_visible()
-    return await pc.locator("#code").get_attribute("data-url") or ""
-
-
-async def approve(phone: Page, secret: str = SECRET) -> None:
-    await phone.get_by_label("Payment password").fill(secret)
-    await phone.get_by_role("button", name="Approve and pay").click()
-
-
-async def ended(page: Page, heading: str) -> None:
-    await expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible(timeout=END_MS)
 
 
 async def test_a_payment_is_made_with_two_devices_and_the_pc_moves_on_by_itself(

@@ -4566,7 +4566,7 @@ const LANGUAGES = {
     qrLabel: "QR code that opens this payment on your phone",
     typed: "No camera? Open {where} on the phone and type", waiting: "Waiting for your phone…",
     codeOver: "The code has run out. Nothing is lost: show a new one.",
-    joined: "A phone has joined. Check that it shows the number {number}.",
+    joinedTitle: "Continue on your phone", joined: "A phone has joined. Check that it shows the number {number}.",
     match: "Number on both screens", notMine: "Not my phone: show a new code",
     otherTitle: "Somebody else pays", otherHow: "Send this link to the person who pays. It works once, on their own device, and you never see what they type. You will see here how it ended.",
     otherWaiting: "Waiting for the other person…", otherQr: "QR code of the link for the person who pays",
@@ -4605,7 +4605,7 @@ const LANGUAGES = {
     phoneNote: "另一半信息由电脑发送。确认前请核对付款内容。", scan: "请拿起手机",
     scanHow: "用手机相机扫描此码。打开的页面会显示相同的收款方和金额。", qrLabel: "在手机上打开这笔付款的二维码",
     typed: "无法扫码？在手机上打开 {where} 并输入", waiting: "正在等待您的手机…", codeOver: "二维码已过期，已输入的内容仍然有效，请显示新的二维码。",
-    joined: "手机已加入。请确认手机上显示的数字是 {number}。", match: "两个屏幕上的数字", notMine: "不是我的手机：显示新的二维码",
+    joinedTitle: "请在手机上继续", joined: "手机已加入。请确认手机上显示的数字是 {number}。", match: "两个屏幕上的数字", notMine: "不是我的手机：显示新的二维码",
     otherTitle: "请别人代付", otherHow: "把此链接发给付款人。链接只能使用一次，您看不到对方输入的内容。付款结果会显示在这里。",
     otherWaiting: "正在等待对方付款…", otherQr: "付款人链接的二维码", app: "请使用银行应用",
     appHow: "这笔付款的另一半是银行卡密码。银行卡密码绝不在浏览器中输入，请使用银行应用。",
@@ -4634,7 +4634,7 @@ const LANGUAGES = {
     phoneNote: "أرسل حاسوبك النصف الآخر. تحقق مما تدفعه قبل الموافقة.", scan: "خذ هاتفك الآن",
     scanHow: "وجّه الكاميرا إلى هذا الرمز. تعرض الصفحة التي تفتح المستفيد والمبلغ نفسيهما.", qrLabel: "رمز يفتح عملية الدفع على هاتفك",
     typed: "لا توجد كاميرا؟ افتح {where} على الهاتف واكتب", waiting: "في انتظار هاتفك…", codeOver: "انتهت صلاحية الرمز. لم يضع شيء: اعرض رمزًا جديدًا.",
-    joined: "انضم هاتف. تحقق من أنه يعرض الرقم {number}.", match: "الرقم على الشاشتين", notMine: "ليس هاتفي: اعرض رمزًا جديدًا",
+    joinedTitle: "تابع على هاتفك", joined: "انضم هاتف. تحقق من أنه يعرض الرقم {number}.", match: "الرقم على الشاشتين", notMine: "ليس هاتفي: اعرض رمزًا جديدًا",
     otherTitle: "شخص آخر يدفع", otherHow: "أرسل هذا الرابط إلى من سيدفع. يعمل مرة واحدة ولن ترى ما يكتبه. ستظهر النتيجة هنا.",
     otherWaiting: "في انتظار الشخص الآخر…", sent: "وصل نصفك. في انتظار النصف الآخر…", processing: "جارٍ الدفع…",
     approved: "تم الدفع", approvedHow: "تم دفع {amount} إلى {payee}. يمكنك إغلاق هذه الصفحة.", declined: "لم يتم الدفع", declinedHow: "رُفضت العملية ولم يُخصم شيء. ابدأ من المتجر من جديد.",
@@ -4685,10 +4685,13 @@ function element(tag, attributes = {}, ...children) {
 
 const place = (id) => document.getElementById(id);
 
+/** Return a panel's heading: the page's first one where no order stands above it. */
+const headline = (text) => element(place("order").childElementCount ? "h2" : "h1", {}, text);
+
 /** Show one panel in place of the last one, and bring readers of the screen to its heading. */
 function show(...children) {
   place("panel").replaceChildren(...children);
-  const heading = place("panel").querySelector("h2");
+  const heading = place("panel").querySelector("h1, h2");
   if (heading) {
     heading.tabIndex = -1;
     heading.focus({ preventScroll: true });
@@ -4715,7 +4718,7 @@ function showOrder() {
   if (order.reference) more.push(say("reference", { what: order.reference }));
   place("order").replaceChildren(
     element("p", { class: "quiet" }, say("payTo")),
-    element("h1", {}, element("bdi", {}, order.payee), element("span", { class: "amount" }, money(order))),
+    element("h1", {}, element("span", { class: "payee" }, element("bdi", {}, order.payee)), element("span", { class: "amount" }, money(order))),
     ...more.map((line) => element("p", { class: "quiet" }, line)),
   );
   document.title = `${order.payee} · ${money(order)}`;
@@ -4845,7 +4848,7 @@ async function readStream(changed) {
 function replaced(problem) {
   clearInterval(page.linkTimer);
   tell("");
-  show(element("h2", {}, say("failed")), element("p", {}, explain(problem)));
+  show(headline(say("failed")), element("p", {}, explain(problem)));
 }
 
 function explain(problem) {
@@ -5029,7 +5032,7 @@ function showSent() {
 
 function showCode(problem) {
   const form = element("form", { novalidate: true },
-    element("h2", {}, say("codeTitle")), field("code", true),
+    headline(say("codeTitle")), field("code", true),
     element("div", { class: "buttons" }, element("button", { class: "button" }, say("open"))));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
