@@ -1,7 +1,7 @@
 """What payers' pages ask of the platform, beside sending parts: their view, a link to the other page, a refusal."""
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -22,11 +22,11 @@ from tallystick.delivery.books import Books
 from tallystick.errors import AlreadyFinal, Forbidden, NotFound
 from tallystick.outcomes.model import shown_to_senders
 from tallystick.path import Platform, payment_texts
-from tallystick.runtime import Millis
+from tallystick.runtime import Millis, Randomness
 from tallystick.secret import Secret
 from tallystick.security.idempotency import answer_once
 from tallystick.security.model import Arrival, Sender
-from tallystick.security.ports import Purpose
+from tallystick.security.ports import Keyring, Purpose
 from tallystick.security.sealing import Sealing
 from tallystick.security.verify import verify
 from tallystick.wire.page import PageField, PageOrder, PageStatus, PageView
@@ -46,6 +46,20 @@ class Visitor(Struct, kw_only=True):
     key: Verifier
 
 
+class Maker(Protocol):
+    """What links are made with: a platform has it, and an operator's desk."""
+
+    @property
+    def keyring(self) -> Keyring:
+        """Return the long-lived keys."""
+        ...
+
+    @property
+    def randomness(self) -> Randomness:
+        """Return what secrets are made of."""
+        ...
+
+
 class NewLink(Struct, frozen=True, kw_only=True):
     """A link just issued; `code` is the same to be typed."""
 
@@ -54,23 +68,23 @@ class NewLink(Struct, frozen=True, kw_only=True):
     expires_at: Millis
 
 
-async def issue(platform: Platform, book: CapabilityBook, payment: Payment, kind: PageKind, now: Millis) -> Secret:
+async def issue(maker: Maker, book: CapabilityBook, payment: Payment, kind: PageKind, now: Millis) -> Secret:
     """Issue the link to a payer's page; returns what stands behind `#` in its URL, and is in no other place.
 
     A PC link waits as long as the payment does; a phone link is read off a screen and waits `limits.LINK_LIFE_MS`.
     Earlier links to the same page are void, their session ends. Raises TooMany as `capability.issue` does.
     """
-    return (await new_link(platform, book, payment, kind, now, typed=False)).secret
+    return (await new_link(maker, book, payment, kind, now, typed=False)).secret
 
 
 async def new_link(
-    platform: Platform, book: CapabilityBook, payment: Payment, kind: PageKind, now: Millis, *, typed: bool
+    maker: Maker, book: CapabilityBook, payment: Payment, kind: PageKind, now: Millis, *, typed: bool
 ) -> NewLink:
     """Issue a link as `issue` does, and with `typed` a code of 69 bits that opens the same page."""
-    secret = links.new_secret(platform.randomness)
-    code = Secret(new_code(platform.randomness)) if typed else None
+    secret = links.new_secret(maker.randomness)
+    code = Secret(new_code(maker.randomness)) if typed else None
     until = payment.expires_at if kind is PageKind.PC else Millis(min(payment.expires_at, now + limits.LINK_LIFE_MS))
-    at_rest = Sealing(platform.keyring, Purpose.AT_REST)
+    at_rest = Sealing(maker.keyring, Purpose.AT_REST)
     secrets = (secret,) if code is None else (secret, code)
     await links.issue(book, at_rest, secrets, payment_id=payment.id, kind=kind, now=now, until=until)
     return NewLink(secret=secret, code=code, expires_at=until)

@@ -19,6 +19,7 @@ from tallystick.cli.inputs import file_path
 from tallystick.cli.institution import institution
 from tallystick.cli.keys import keys
 from tallystick.cli.operator import operator as operators
+from tallystick.cli.pages import pages
 from tallystick.cli.part import part
 from tallystick.cli.payment import payment
 from tallystick.cli.proposals import group as proposals
@@ -83,6 +84,7 @@ for command in (
     institution,
     keys,
     operators,
+    pages,
     part,
     payment,
     proposals,
