@@ -1,27 +1,24 @@
 """`tallystick pages`: links to payers' pages, and the proof that a served page is the released one (PCI DSS 11.6.1)."""
 
 import asyncio
-import ssl
 from pathlib import Path
 from typing import Final
 
 import click
-import httpx2
 from msgspec import Struct
 
 from tallystick import payers
+from tallystick.adapters.page_probe import fetch
 from tallystick.bootstrap.office import Office
 from tallystick.bootstrap.pages import page_origins
 from tallystick.channels.model import PageKind
 from tallystick.cli.app import App, Group, pass_app
 from tallystick.cli.inputs import file_path
 from tallystick.cli.output import Failure
-from tallystick.crypto.tls import client_context
 from tallystick.delivery.books import Books
-from tallystick.errors import AlreadyFinal, Misconfigured, NotFound
-from tallystick.service.pages.inventory import Received, differences, listed
+from tallystick.errors import AlreadyFinal, Misconfigured, NotFound, Unavailable
+from tallystick.service.pages.inventory import differences, listed
 
-TIMEOUT_S: Final = 10.0  # s to wait for a page
 KINDS: Final = [kind.value for kind in PageKind]
 
 
@@ -65,7 +62,10 @@ def verify(app: App, url: str, page: str, ca: Path | None) -> None:
     run it at least weekly, and raise an alarm.
     """
     files = listed(PageKind(page)).files()
-    received = asyncio.run(_fetch(url.rstrip("/"), tuple(file.path for file in files), ca))
+    try:
+        received = asyncio.run(fetch(url.rstrip("/"), [file.path for file in files], ca))
+    except Unavailable as error:
+        raise Failure.of(error, "Check the URL, and --ca for an authority of your own.") from error
     found = [each for file, got in zip(files, received, strict=True) for each in differences(file, got)]
     if found:
         raise Failure(
@@ -101,19 +101,3 @@ def link(app: App, payment_id: str, page: str) -> None:
         return await desk.store.transact(issue)
 
     app.show(Link(payment=payment_id, page=page, url=origins.link(kind, app.at_desk(work))))
-
-
-async def _fetch(url: str, paths: tuple[str, ...], ca: Path | None) -> list[Received]:
-    context = client_context(ca) if ca is not None else ssl.create_default_context()
-    received = []
-    try:
-        async with httpx2.AsyncClient(verify=context, trust_env=False, timeout=TIMEOUT_S) as http:
-            for path in paths:
-                answer = await http.get(f"{url}{path}")
-                headers = {name.lower(): value for name, value in answer.headers.items()}
-                received.append(Received(answer.status_code, headers, answer.content))
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        raise Failure(
-            f"the page cannot be fetched: {type(error).__name__}", "Check the URL, and --ca for an own authority."
-        ) from error
-    return received

@@ -9,9 +9,10 @@ from types import ModuleType
 import pytest
 from msgspec.structs import replace
 
+from tallystick.adapters.page_probe import Received
 from tallystick.channels.model import PageKind
 from tallystick.service.pages.files import PageFiles, integrity, packaged
-from tallystick.service.pages.inventory import Received, differences, listed
+from tallystick.service.pages.inventory import differences, listed
 
 ROOT = Path(__file__).parents[3]
 PAGE_MAX = 50_000  # bytes of one page as it travels: document and script, compressed

@@ -1,11 +1,11 @@
 """The inventory of what the pages run, and the comparison of a served page with it (PCI DSS 6.4.3, 11.6.1)."""
 
-from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
+from tallystick.adapters.page_probe import Received
 from tallystick.channels.model import PageKind
 from tallystick.service.pages.files import FIXED, HTML, integrity, packaged, policy
 
@@ -36,14 +36,6 @@ class Inventory(Struct, frozen=True):
 
     version: int
     pages: dict[str, ListedPage]
-
-
-class Received(Struct, frozen=True):
-    """One file as it was received; header names are lower-case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 def read_inventory() -> Inventory:
