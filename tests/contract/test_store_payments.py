@@ -10,6 +10,7 @@ from store_samples import ORDER, AnyStore, at, element, part, payment
 
 from tallystick.assembly.facts import ElementKind, Fate, PaymentState
 from tallystick.assembly.model import PartFacts, Payment
+from tallystick.audit.ledger import audited
 from tallystick.delivery.books import Books
 from tallystick.errors import AlreadyExists, AlreadyFinal
 from tallystick.runtime import Millis
@@ -137,6 +138,7 @@ async def test_of_fifty_that_decide_at_once_exactly_one_wins(store: AnyStore) ->
 
 
 async def test_the_contract_catches_a_store_that_forgets_the_guard_of_the_fate() -> None:
+    @audited
     class Forgetful(MemoryBooks):
         async def decide_fate(self, payment_id: str, fate: Fate, at: Millis) -> bool:
             row = self._payments.get(payment_id)

@@ -14,6 +14,7 @@ import click
 from msgspec import Struct
 
 from tallystick import config
+from tallystick.audit.acting import acting
 from tallystick.bootstrap.office import Office, office
 from tallystick.channels import operators
 from tallystick.channels.model import Scope
@@ -60,7 +61,8 @@ class App:
         async def run() -> _T:
             async with office(self.data, settings) as desk:
                 await self._prove(desk, needs)
-                return await work(desk)
+                with acting(f"operator:{self.operator}"):
+                    return await work(desk)
 
         return asyncio.run(run())
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, Protocol, TypeVar
 
 from tallystick.assembly.ports import ClaimBook, MerchantBook, PaymentBook
+from tallystick.audit.ports import AuditBook
 from tallystick.channels.ports import ApiKeyBook, CapabilityBook, ChannelBook, ProposalBook
 from tallystick.delivery.ports import ConnectorBook, IntentBook, PullBook
 from tallystick.routing.ports import RouteBook
@@ -35,6 +36,7 @@ class Books(
     ConnectorBook,
     PullBook,
     KeptBook,
+    AuditBook,
     Protocol,
 ):
     """All books of one store; they are read and written only inside `Store.transact`."""

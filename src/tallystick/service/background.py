@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tallystick import limits
+from tallystick.audit.acting import SYSTEM, acting
 from tallystick.errors import TallystickError, Unavailable
 from tallystick.path import Platform, carry
 
@@ -42,7 +43,8 @@ class Carriers:
 
     async def _carry(self, payment_id: str) -> None:
         try:
-            await carry(self._platform, payment_id)
+            with acting(SYSTEM):  # and not the sender in whose task this one was started
+                await carry(self._platform, payment_id)
         except TallystickError as error:
             _log.warning("payment %s is left to the sweep: %s", payment_id, error.code)
         except Exception as error:  # noqa: BLE001 - asyncio would print the unforeseen, with whatever its text holds

@@ -7,6 +7,7 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.routing import Route, Router
 
+from tallystick.audit.acting import acting
 from tallystick.channels import enrol
 from tallystick.channels.model import Enrolment, EnrolmentState
 from tallystick.channels.ports import EnrolmentBook, Issuer
@@ -24,6 +25,9 @@ from tallystick.wire.enrolment import ENROLMENTS, EnrolmentStatus, NewEnrolment
 ENROLMENT_BODY_MAX: Final = CSR_MAX + 1024  # bytes
 TRIES_EACH_MAX: Final = 30  # requests of one address in a minute; polling every few seconds fits in
 JSON: Final = "application/json"
+INVITED: Final = "invited"
+"""Who asks here, in the audit chain: a party without a certificate yet, known by its token at most."""
+
 STATUS: Final = {EnrolmentState.PENDING: 202, EnrolmentState.ISSUED: 200, EnrolmentState.REJECTED: 200}
 
 
@@ -71,7 +75,8 @@ class EnrolmentDesk(Struct, kw_only=True):
             return await enrol.submit(books, found, asked.csr.encode(), now, issuer=self.issuer)
 
         # 2. and 3.
-        taken = await self.store.transact(take)
+        with acting(INVITED):
+            taken = await self.store.transact(take)
         if taken is None:
             raise TokenRefused("this token opens no request")
         return taken

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.routing import Route, Router
 
 from tallystick import orders, overview
+from tallystick.audit.acting import acting
 from tallystick.channels.admit import Revocations
 from tallystick.crypto import httpsig
 from tallystick.crypto.signing import HmacKey, HmacOverlap, Signer
@@ -104,7 +105,8 @@ class Gateway:
                 guest = Guest(
                     peer=self._check_peer(request), arrival=await arrival_of(request, self._platform.clock.now())
                 )
-                reply = await handlers.get(request.method, _not_so)(request, guest)
+                with acting(guest.actor):
+                    reply = await handlers.get(request.method, _not_so)(request, guest)
             except Exception as error:  # noqa: BLE001 - as in `_answer`
                 return _response(self._failure(error), problems.MEDIA_TYPE, {})
             return _response(reply, JSON, dict(reply.headers))
@@ -123,7 +125,8 @@ class Gateway:
         caller: Caller | None = None
         try:
             caller = await self._caller(request)
-            reply, media_type = await handler(request, caller), JSON
+            with acting(caller.actor):
+                reply, media_type = await handler(request, caller), JSON
         except Exception as error:  # noqa: BLE001 - the edge answers every failure, and says nothing about the unforeseen
             reply, media_type = self._failure(error), problems.MEDIA_TYPE
         if reply.stream is not None:

@@ -30,12 +30,22 @@ class Caller(Struct, kw_only=True):
     channel: Channel | None = None
     back_end: BackEnd | None = None
 
+    @property
+    def actor(self) -> str:
+        """Name the sender as the audit chain does."""
+        return f"{'channel' if self.channel is not None else 'institution'}:{self.sender.id}"
+
 
 class Guest(Struct, kw_only=True):
     """Who sent a request, as far as the certificate tells: its handler verifies it by the sender's own rules."""
 
     arrival: Arrival
     peer: PeerCertificate
+
+    @property
+    def actor(self) -> str:
+        """Name the sender as the audit chain does: as the certificate does, `institution:…`."""
+        return (self.peer.uri or "nobody").removeprefix("tallystick:")
 
 
 class Reply(Struct, frozen=True):

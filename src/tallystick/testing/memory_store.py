@@ -5,8 +5,12 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from tallystick.adapters.store.drive import drive
+from tallystick.audit.acting import actor
+from tallystick.audit.ledger import audited
 from tallystick.errors import Misconfigured, StoreFailed
+from tallystick.runtime import Clock, SystemClock
 from tallystick.testing.memory_access import MemoryApiKeys, MemoryProposals
+from tallystick.testing.memory_audit import MemoryAudit
 from tallystick.testing.memory_books import (
     MemoryChannels,
     MemoryConnectors,
@@ -28,6 +32,7 @@ from tallystick.testing.memory_table import Journal
 T = TypeVar("T")
 
 
+@audited
 class MemoryBooks(
     MemoryKept,
     MemoryChannels,
@@ -45,14 +50,16 @@ class MemoryBooks(
     MemoryNotices,
     MemoryPulls,
     MemoryWebhooks,
+    MemoryAudit,
 ):
     """All books in memory; implements `delivery.books.Books` and `outcomes.ports.OutcomeBooks`."""
 
 
 class MemoryStore:
-    """Implement `delivery.books.Store` without a disk."""
+    """Implement `delivery.books.Store` without a disk; `clock` dates the entries of the audit chain."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
         self._journal: Journal = []
         self._books = MemoryBooks(self._journal)
         self._closed = False
@@ -63,12 +70,17 @@ class MemoryStore:
         await asyncio.sleep(0)
         if self._closed:
             raise StoreFailed("the store is closed")
+        ledger = self._books.ledger
         try:
-            return drive(work, self._books)
+            ledger.begin(actor())
+            result = drive(work, self._books)
+            self._books.chain_up(ledger.end(), self._clock.now())
         except BaseException:
             for undo in reversed(self._journal):
                 undo()
             raise
+        else:
+            return result
         finally:
             self._journal.clear()
 
@@ -77,8 +89,11 @@ class MemoryStore:
         if self._closed:
             raise StoreFailed("the store is closed")
         before = len(self._journal)
+        ledger = self._books.ledger
+        ledger.begin(actor())
         result = drive(work, self._books)
-        if written := self._journal[before:]:
+        noted = ledger.end()
+        if (written := self._journal[before:]) or noted:
             for undo in reversed(written):
                 undo()
             del self._journal[before:]

@@ -197,7 +197,8 @@ def bank(institution: str = "10000001", **facts: object) -> BackEnd:
 
 async def memory_platform(*, seed: int = 0, own_policies: tuple[SplitPolicy, ...] = ()) -> MemoryPlatform:
     """Return a platform with the built-in policies and shipped issuer rules; it has no channel and no back end yet."""
-    store, clock, randomness = MemoryStore(), VirtualClock(), SeededRandomness(seed)
+    clock, randomness = VirtualClock(), SeededRandomness(seed)
+    store = MemoryStore(clock)
     connectors, keyring = ScriptedConnectors(), MemoryKeyring()
     opening_keys, epochs, recovery_keys = MemoryOpeningKeys(), MemoryEpochs(randomness), MemoryEpochs(randomness)
     platform = Platform(

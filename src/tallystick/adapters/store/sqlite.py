@@ -5,14 +5,16 @@ after the other inside one transaction, each behind a savepoint of its own, and 
 """
 
 import asyncio
+import functools
 import sqlite3
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from tallystick.adapters.store.drive import drive
 from tallystick.adapters.store.sqlite_access import SqliteApiKeys, SqliteProposals
+from tallystick.adapters.store.sqlite_audit import SqliteAudit
 from tallystick.adapters.store.sqlite_book import Cache
 from tallystick.adapters.store.sqlite_capabilities import SqliteCapabilities
 from tallystick.adapters.store.sqlite_channels import SqliteChannels
@@ -29,7 +31,10 @@ from tallystick.adapters.store.sqlite_replay import SqliteReplay
 from tallystick.adapters.store.sqlite_routes import SqliteConnectors, SqliteRoutes
 from tallystick.adapters.store.sqlite_vault import SqliteNotices, SqliteUsers
 from tallystick.adapters.store.sqlite_webhooks import SqliteWebhooks
+from tallystick.audit.acting import actor
+from tallystick.audit.ledger import Draft, Ledger, audited
 from tallystick.errors import Misconfigured, StoreFailed, Unavailable
+from tallystick.runtime import Clock, SystemClock
 
 BATCH_MAX: Final = 256  # works that share one commit; bounds how long the loop is held
 BUSY_BATCH: Final = 2  # works in the last commit from which on the store counts as busy
@@ -39,6 +44,7 @@ WAITING_MAX: Final = 8_192  # works that wait for a commit; more are refused
 T = TypeVar("T")
 
 
+@audited
 class SqliteBooks(
     SqliteChannels,
     SqliteEnrolments,
@@ -58,35 +64,44 @@ class SqliteBooks(
     SqlitePulls,
     SqliteWebhooks,
     SqliteKept,
+    SqliteAudit,
 ):
     """All books on one connection; implements `delivery.books.Books` and `outcomes.ports.OutcomeBooks`."""
 
+    def __init__(self, db: sqlite3.Connection, cache: Cache) -> None:
+        super().__init__(db, cache)
+        self.ledger = Ledger(functools.partial(getattr, db, "total_changes"))
+
 
 class Waiting(NamedTuple):
-    """A work that waits for its turn, and where its caller waits for the outcome."""
+    """A work that waits for its turn, where its caller waits for the outcome, and who that is."""
 
     work: Callable[[SqliteBooks], Awaitable[Any]]
     done: asyncio.Future[Any]
+    actor: str
 
 
 class Outcome(NamedTuple):
-    """What a work gave: a value, or the error that undid it."""
+    """What a work gave: a value and what it leaves in the audit chain, or the error that undid it."""
 
     value: Any = None
     error: BaseException | None = None
+    drafts: Sequence[Draft] = ()
 
 
 class SqliteStore:
     """Implement `delivery.books.Store` on the SQLite file at `path`, created when missing.
 
     Other processes may use the same file; a writer waits for the other up to `sqlite_open.BUSY_TIMEOUT_S`, with the
-    whole event loop, so they keep their transactions short. Raises Misconfigured when the file cannot be used.
+    whole event loop, so they keep their transactions short. `clock` dates the entries of the audit chain. Raises
+    Misconfigured when the file cannot be used.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Clock | None = None) -> None:
         self._db = connect(path)
         self._cache = Cache()
         self._books = SqliteBooks(self._db, self._cache)
+        self._clock = clock or SystemClock()
         self._waiting: deque[Waiting] = deque()
         self._committing = False
         self._closed = False
@@ -105,7 +120,7 @@ class SqliteStore:
             # Under load a short wait fills the batch: one commit for many. A lone caller never waits.
             busy = self._last_batch >= BUSY_BATCH
             loop.call_later(COMMIT_DELAY_S if busy else 0, self._commit_waiting)
-        waiting = Waiting(work, loop.create_future())
+        waiting = Waiting(work, loop.create_future(), actor())
         self._waiting.append(waiting)
         result: T = await waiting.done
         return result
@@ -121,12 +136,14 @@ class SqliteStore:
             self._db.execute("BEGIN")  # one snapshot for all its statements
             try:
                 self._cache.refresh(self._db.execute("PRAGMA data_version").fetchone()[0])
+                self._books.ledger.begin(actor())
                 result = drive(work, self._books)
+                noted = self._books.ledger.end()
             finally:
                 self._db.execute("ROLLBACK")
         except sqlite3.Error as error:
             raise failed(error) from error
-        if self._db.total_changes != before:
+        if noted or self._db.total_changes != before:
             raise Misconfigured("a work that was to read only has written; nothing of it was kept")
         return result
 
@@ -177,8 +194,12 @@ class SqliteStore:
         try:
             self._cache.refresh(self._db.execute("PRAGMA data_version").fetchone()[0])
             outcomes = [self._run(waiting) for waiting in batch]
+            drafts = [draft for outcome in outcomes for draft in outcome.drafts]
+            if drafts:
+                self._books.chain_up(drafts, self._clock.now())
             self._db.execute("COMMIT")
         except BaseException:
+            self._cache.head = None
             # A full disk makes SQLite roll back by itself.
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
@@ -191,7 +212,9 @@ class SqliteStore:
             return Outcome()
         self._db.execute("SAVEPOINT work")
         try:
-            outcome = Outcome(value=drive(waiting.work, self._books))
+            self._books.ledger.begin(waiting.actor)
+            value = drive(waiting.work, self._books)
+            outcome = Outcome(value, drafts=self._books.ledger.end())
         except BaseException as error:  # whatever a work raises belongs to its own caller
             if isinstance(error, sqlite3.Error) and not self._db.in_transaction:
                 raise

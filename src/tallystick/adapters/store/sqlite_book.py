@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from tallystick.audit.model import Head
 from tallystick.channels.model import Channel
 from tallystick.routing.model import RoutingTable
 
@@ -27,6 +28,8 @@ class Cache:
         self.channels: dict[str, Channel] = {}
         self.connectors: dict[str, bytes] = {}
         self.table: RoutingTable | None = None
+        self.head: Head | None = None
+        """The end of the audit chain, which every commit moves."""
         self.keeps = False
         self._version = -1
 
@@ -34,6 +37,7 @@ class Cache:
         """Start a batch; `version` is `PRAGMA data_version`, which changes when another connection commits."""
         if version != self._version:
             self._clear()
+            self.head = None
             self._version = version
         self.keeps = True
 
