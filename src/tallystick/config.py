@@ -96,18 +96,20 @@ class CaSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class KeysSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What protects key files: `file` their mode alone, `sealed-file` a passphrase, `pkcs11` a key in a token.
+    """What protects key files: their mode (`file`), a passphrase (`sealed-file`), a token (`pkcs11`), or `shares`.
 
     `tallystick keys protect` goes from one to another. `module` is the path of the token's PKCS#11 library, `token` the
-    token's label, `key` the label of the key in it that wraps the others, `pin` the PIN of the token's user.
+    token's label, `key` the label of the key in it that wraps the others, `pin` the PIN of the token's user; `shares`
+    are those of enough custodians, a line each.
     """
 
-    provider: Literal["file", "sealed-file", "pkcs11"] = "file"
+    provider: Literal["file", "sealed-file", "pkcs11", "shares"] = "file"
     passphrase: Secret | None = None
     module: str | None = None
     token: str | None = None
     key: str = "tallystick-kek"
     pin: Secret | None = None
+    shares: Secret | None = None
 
 
 class ListenerSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -199,7 +201,13 @@ def _secret(kind: type, value: Any) -> Secret:
 
 
 def _refuse_secrets(raw: Mapping[str, Any]) -> None:
-    for section, key in (("smtp", "password"), ("sms", "token"), ("keys", "passphrase"), ("keys", "pin")):
+    for section, key in (
+        ("smtp", "password"),
+        ("sms", "token"),
+        ("keys", "passphrase"),
+        ("keys", "pin"),
+        ("keys", "shares"),
+    ):
         if key in _table(raw, section):
             variable = f"{PREFIX}{section}__{key}_file".upper()
             raise Misconfigured(f"{section}.{key} is a secret: give it by {variable}, not in the TOML")

@@ -39,6 +39,7 @@ IMPORTERS = {
     "rich": ("cli/",),
     "threading": ("adapters/passwords.py",),
     "concurrent": ("adapters/passwords.py", "adapters/notify/webhooks.py"),
+    "Crypto": ("crypto/key_shares.py",),
     "pkcs11": ("adapters/keys/pkcs11.py",),
     "pickle": (),
     "random": ("testing/clock.py",),  # a seeded one

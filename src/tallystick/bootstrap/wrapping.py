@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tallystick.adapters.keys.custodians import CustodianWrapper
 from tallystick.adapters.keys.directory import KeyDirectory
 from tallystick.adapters.keys.passphrase import PassphraseWrapper
 from tallystick.adapters.keys.token_wrapper import TokenWrapper
@@ -28,16 +29,20 @@ def key_wrapper(root: Path, settings: KeysSection) -> KeyWrapper:
             return PassphraseWrapper.open(root, _passphrase(settings))
         case "pkcs11":
             return TokenWrapper(open_token(settings), settings.key)
+        case "shares":
+            return CustodianWrapper.of(_shares(settings))
 
 
 def check_protection(settings: KeysSection) -> None:
-    """Raise Misconfigured when a passphrase or token that the settings want is not there: before anything is made."""
+    """Raise Misconfigured when passphrase, token or shares of the settings are not there: before anything is made."""
     match settings.provider:
         case "sealed-file":
             _passphrase(settings)
         case "pkcs11":
             with contextlib.closing(open_token(settings)) as token:
                 token.describe(settings.key)
+        case "shares":
+            CustodianWrapper.of(_shares(settings))
         case "file":
             pass
 
@@ -91,6 +96,12 @@ def protect_by_token(root: Path, settings: KeysSection, label: str) -> int:
         return rewrap(root, settings, lambda: TokenWrapper(token, label))
 
 
+def protect_by_shares(root: Path, settings: KeysSection, shares: Secret) -> int:
+    """Put every key file under custodians' key; returns how many were changed; raises Misconfigured as `rewrap`."""
+    wrapper = CustodianWrapper.of(shares)
+    return rewrap(root, settings, lambda: wrapper)
+
+
 def rewrap(root: Path, settings: KeysSection, prepare: Callable[[], KeyWrapper]) -> int:
     """Put every key file under the wrapper that `prepare` gives; returns how many were changed.
 
@@ -113,3 +124,12 @@ def _passphrase(settings: KeysSection) -> Secret:
     if settings.passphrase is None:
         raise Misconfigured("the keys are sealed under a passphrase: name its file in TALLYSTICK_KEYS__PASSPHRASE_FILE")
     return settings.passphrase
+
+
+def _shares(settings: KeysSection) -> Secret:
+    if settings.shares is None:
+        raise Misconfigured(
+            "the keys are under custodians' key: give their shares, a line each, by TALLYSTICK_KEYS__SHARES_FILE "
+            "(/dev/stdin for a pipe), or on a terminal"
+        )
+    return settings.shares

@@ -5,6 +5,7 @@ import errno
 import getpass
 import inspect
 import os
+import sys
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 import click
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tallystick import config
 from tallystick.audit.acting import acting
@@ -19,6 +21,7 @@ from tallystick.bootstrap.office import Office, office
 from tallystick.channels import operators
 from tallystick.channels.model import Scope
 from tallystick.cli import output
+from tallystick.cli.custody import ask_shares
 from tallystick.cli.inputs import read_password
 from tallystick.cli.output import Failure
 from tallystick.config import Settings
@@ -48,8 +51,11 @@ class App:
     operator_key_id: str = ""
 
     def settings(self) -> Settings:
-        """Read the platform's settings; raises Misconfigured."""
-        return config.load(self.data)
+        """Read the platform's settings; on a terminal, ask custodians for wanted shares; raises Misconfigured."""
+        settings = config.load(self.data)
+        if settings.keys.provider != "shares" or settings.keys.shares is not None or not sys.stdin.isatty():
+            return settings
+        return replace(settings, keys=replace(settings.keys, shares=ask_shares()))
 
     def at_desk(self, work: Callable[[Office], Awaitable[_T]], *, needs: Collection[Scope] = operators.CHANGE) -> _T:
         """Do an operator's work with the books and keys of the data directory, once the operator is proven.

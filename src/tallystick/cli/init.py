@@ -30,8 +30,9 @@ port = {port}
 names = {names}
 
 # What protects the key files: file (their mode alone), sealed-file (a passphrase besides, whose file is named in
-# TALLYSTICK_KEYS__PASSPHRASE_FILE), or pkcs11 (a key in a hardware token, whose PIN's file is named in
-# TALLYSTICK_KEYS__PIN_FILE). "tallystick keys protect" goes from one to another.
+# TALLYSTICK_KEYS__PASSPHRASE_FILE), pkcs11 (a key in a hardware token, whose PIN's file is named in
+# TALLYSTICK_KEYS__PIN_FILE), or shares (a key of custodians, who give their shares on the terminal or by
+# TALLYSTICK_KEYS__SHARES_FILE). "tallystick keys protect" goes from one to another.
 # [keys]
 # provider = "pkcs11"
 # module = "/usr/lib/softhsm/libsofthsm2.so"

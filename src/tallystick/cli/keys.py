@@ -7,26 +7,19 @@ import click
 from msgspec import Struct
 
 from tallystick.adapters.keys.manifest import KeyEntry
-from tallystick.bootstrap import wrapping
 from tallystick.bootstrap.office import Office
 from tallystick.channels import operators
 from tallystick.cli import key_desk
 from tallystick.cli.app import App, Group, pass_app
 from tallystick.cli.enrolments import Duration
-from tallystick.cli.inputs import new_path, read_password, refuse_existing, write_new
+from tallystick.cli.inputs import new_path, refuse_existing, write_new
+from tallystick.cli.protect import protect
 from tallystick.runtime import Millis
 from tallystick.security.ports import KeyState, Purpose
 
 PRIVATE: Final = 0o600
 KEY_COLUMNS: Final = ("id", "state", "check", "age_days", "days_left", "records")
 REWRAP_COLUMNS: Final = ("kind", "target", "looked", "changed", "damaged")
-
-
-class Protected(Struct, frozen=True, kw_only=True):
-    """What `protect` did, and the setting that is needed from now on."""
-
-    files: int
-    setting: str
 
 
 class Rotated(Struct, frozen=True, kw_only=True):
@@ -149,29 +142,7 @@ def destroy(app: App, purpose: str, version: int) -> None:
     app.show(app.at_desk(work))
 
 
-@keys.command(
-    "protect",
-    examples="""
-    tallystick keys protect
-    tallystick keys protect --passphrase-file /run/secrets/passphrase
-    """,
-)
-@click.option(
-    "--passphrase-file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="A private file whose first line is the passphrase; without it you are asked.",
-)
-@pass_app
-def protect(app: App, passphrase_file: Path | None) -> None:
-    """Seal all key files under a passphrase, or under a new one in place of the present one.
-
-    Stop `tallystick serve` before. After a crash midway, run it again with the same passphrase. Keep passphrase, keys/
-    and wrapping.json: without any one of them nothing that is stored can be opened.
-    """
-    settings = app.settings().keys
-    passphrase = read_password(passphrase_file, "Passphrase", confirm=True)
-    changed = wrapping.protect(app.data, settings, passphrase)
-    app.show(Protected(files=changed, setting='[keys] provider = "sealed-file"'))
+keys.add_command(protect)
 
 
 def _rotated(entry: KeyEntry, public: Path | None = None) -> Rotated:

@@ -7,6 +7,7 @@ import click
 from tallystick.cli.apikey import apikey
 from tallystick.cli.app import App, Group, this_user
 from tallystick.cli.ca import ca
+from tallystick.cli.ceremony import ceremony
 from tallystick.cli.channel import channel
 from tallystick.cli.delivery import delivery
 from tallystick.cli.demo.command import demo
@@ -73,6 +74,7 @@ def cli(ctx: click.Context, data: Path, operator: str | None, operator_key: Path
 for command in (
     apikey,
     ca,
+    ceremony,
     channel,
     delivery,
     demo,
