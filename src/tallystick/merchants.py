@@ -12,12 +12,16 @@ from tallystick.assembly.facts import PaymentState
 from tallystick.assembly.intake import write_order
 from tallystick.assembly.model import Payment, Receipt, Refund, Wanted
 from tallystick.channels.merchants import is_test, owner_of
-from tallystick.channels.model import PageKind, Principal, Scope
+from tallystick.channels.model import Channel, ChannelKind, ChannelState, PageKind, Principal, Scope
+from tallystick.crypto.signing import HmacKey
 from tallystick.delivery.books import Books
 from tallystick.errors import AlreadyFinal, Conflict, FieldInvalid, NotFound
 from tallystick.outcomes.model import Event
-from tallystick.path import Platform
+from tallystick.path import Accepted, Platform, accept
 from tallystick.runtime import Millis, new_id
+from tallystick.secret import Secret
+from tallystick.security.api_key import part_key
+from tallystick.security.model import Arrival, Sender
 from tallystick.wire.merchant import (
     MerchantEvent,
     MerchantPayment,
@@ -32,6 +36,8 @@ from tallystick.wire.payment import NewPayment
 REFUNDS_MAX: Final = 50  # refunds of one payment
 NAMES_PAYER: Final = frozenset({"pan", "account", "username"})
 """Fields of the part that pays."""
+HALF: Final = NAMES_PAYER | {"expiry", "scheme", "order"}
+"""All that a holder may send: nothing that proves the payer."""
 
 PageUrl = Callable[[str], str]
 """Where the payer's first page is, given the link's secret, which stands behind `#`."""
@@ -59,6 +65,35 @@ async def create(
     shown = await describe(books, payment)
     members = {name: getattr(shown, name) for name in MerchantPayment.__struct_fields__}
     return MerchantPaymentCreated(**members, code=code if trusted else None, page_url=link)
+
+
+async def send_half(
+    platform: Platform, arrival: Arrival, principal: Principal, token: Secret, payment_id: str
+) -> Accepted:
+    """Accept the half of a payment that its merchant supplies; the caller has found it among the holder's payments.
+
+    1. It comes over the one channel that all keys of a holder are: a second part is refused, SameChannel.
+    2. It holds what names the payer, and no secret: a holder's channel may send no other field, FieldNotAllowed.
+    3. All else as for every part (`path.accept`), under a key that only who has the API key can derive.
+    """
+    owner = owner_of(principal)
+    # 1., 2.
+    channel = Channel(
+        id=owner,
+        name=principal.holder,
+        kind=ChannelKind.MERCHANT,
+        state=ChannelState.ACTIVE,
+        fields=HALF,
+        proves_payer=False,
+        algorithm=HmacKey.algorithm,
+        sealed_key=b"",
+        created_at=arrival.at,
+    )
+    # 3.
+    sender = Sender(id=owner, algorithm=HmacKey.algorithm, sealed_key=b"")
+    return await accept(
+        platform, arrival, channel=channel, certificate=owner, sender=sender, key=part_key(token), page=payment_id
+    )
 
 
 async def find(books: Books, payment_id: str, owner: str) -> Payment:

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from tallystick import limits
 from tallystick.assembly.content import merge, open_values, seal_values
 from tallystick.assembly.facts import Order, PaymentState
 from tallystick.assembly.intake import Intake, take_in, write_order
 from tallystick.assembly.join import Filing, file_part
-from tallystick.assembly.model import Part, Payment, SplitPolicy
+from tallystick.assembly.model import Part, Payment, Receipt, SplitPolicy
+from tallystick.assembly.ports import ReceiptSigner
 from tallystick.channels.model import Channel
 from tallystick.config import IndependenceStep
 from tallystick.crypto.binding import bind
@@ -42,6 +43,7 @@ from tallystick.vault.model import Credential
 from tallystick.vault.obtain import obtain, routing_facts
 from tallystick.vault.ports import Stretcher
 from tallystick.wire.part import PartContent, PartReceipt
+from tallystick.wire.receipt import PartProof
 
 EXPIRED: Final = "expired_before_delivery"
 NO_BACK_END_UP: Final = "no_back_end_up"
@@ -67,6 +69,7 @@ class Platform:
     clock: Clock
     randomness: Randomness
     independence: Sequence[IndependenceStep] = ()
+    receipts: ReceiptSigner | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,7 @@ async def accept(
             nonlocal joined
             filed = await file_part(books, platform.epochs, filing, taken.policy, arrival.at)
             joined = filed.payment_id if filed.joined else None
-            return _receipt(part, taken)
+            return _answer(part, taken, await _receipt(platform, books, part, payment))
 
         content = bind(arrival.target, *bound) + clear
         body = await answer_once(books, platform.epochs, verified, content, arrival.at, file)
@@ -335,12 +338,30 @@ def _part(platform: Platform, taken: Intake, channel_id: str, certificate: str, 
     )
 
 
-def _receipt(part: Part, taken: Intake) -> bytes:
+async def _receipt(platform: Platform, books: Books, part: Part, payment: Payment | None) -> str | UnsetType:
+    """Sign and keep what a part of a created payment was bound to; alike for every part, whatever becomes of it."""
+    if payment is None or payment.order is None or platform.receipts is None:
+        return UNSET
+    proof = PartProof(
+        part=part.id,
+        payment=payment.id,
+        channel=part.channel_id,
+        order=write_order(payment.order),
+        fields=tuple(sorted(part.fields)),
+        accepted_at=part.received_at,
+    )
+    token = platform.receipts.sign(proof)
+    await books.add_receipt(Receipt(part_id=part.id, payment_id=payment.id, token=token))
+    return token
+
+
+def _answer(part: Part, taken: Intake, receipt: str | UnsetType) -> bytes:
     return msgspec.json.encode(
         PartReceipt(
             part=part.id,
             status="accepted",
             expires_at=part.received_at + limits.SECRET_LIFE_MS,
             warnings=taken.warnings,
+            receipt=receipt,
         )
     )

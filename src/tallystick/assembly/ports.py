@@ -16,6 +16,7 @@ from tallystick.assembly.model import (
     Wanted,
 )
 from tallystick.runtime import Millis
+from tallystick.wire.receipt import PartProof
 
 
 class PaymentBook(Protocol):
@@ -120,6 +121,14 @@ class ClaimBook(Protocol):
 
     async def purge_claims(self, now: Millis, limit: int) -> int:
         """Delete at most `limit` claims that ended before `now`; returns how many."""
+        ...
+
+
+class ReceiptSigner(Protocol):
+    """Signs receipts so that a third party can verify them."""
+
+    def sign(self, proof: PartProof) -> str:
+        """Return the receipt as a compact JWS."""
         ...
 
 

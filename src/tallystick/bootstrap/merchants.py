@@ -9,6 +9,7 @@ from tallystick.bootstrap.pages import page_origins
 from tallystick.bootstrap.presenting import Presenting
 from tallystick.channels.model import PageKind
 from tallystick.path import Platform
+from tallystick.service.background import Carriers
 from tallystick.service.bearer import Bearers
 from tallystick.service.merchants.desk import MerchantDesk
 from tallystick.service.merchants.edge import MerchantEdge
@@ -17,7 +18,9 @@ from tallystick.service.server import Listener
 
 
 @contextlib.asynccontextmanager
-async def merchant_listener(platform: Platform, desk: Office, presenting: Presenting) -> AsyncIterator[int | None]:
+async def merchant_listener(
+    platform: Platform, desk: Office, presenting: Presenting, carriers: Carriers
+) -> AsyncIterator[int | None]:
     """Serve the merchants' API while the context lasts; gives its port, None without `[merchant]`."""
     place, origins = desk.settings.merchant, page_origins(desk.settings)
     if place is None:
@@ -26,7 +29,7 @@ async def merchant_listener(platform: Platform, desk: Office, presenting: Presen
     bearers = Bearers(desk.store, desk.keyring, desk.clock)
     feed = Feed(desk.store, bearers, desk.clock)
     page_url = functools.partial(origins.link, PageKind.PC) if origins is not None else None
-    edge = MerchantEdge(platform, bearers, {**MerchantDesk(platform, page_url).handlers(), **feed.handlers()})
+    edge = MerchantEdge(platform, bearers, {**MerchantDesk(platform, carriers, page_url).handlers(), **feed.handlers()})
     context = presenting.listener("merchant", clients=False)
     async with Listener(edge.app(), host=place.host, port=place.port, context=context) as listener:
         try:

@@ -10,6 +10,7 @@ from typing import Final
 from tallystick.adapters.ca_files import RevocationList
 from tallystick.adapters.keys.epochs import FileEpochKeys
 from tallystick.adapters.keys.opening import FileOpeningKeys
+from tallystick.adapters.keys.receipts import IdentityReceipts
 from tallystick.bootstrap.listeners import further_listeners
 from tallystick.bootstrap.merchants import merchant_listener
 from tallystick.bootstrap.office import Office, office, split_policies
@@ -68,6 +69,7 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
             policies=table,
             clock=desk.clock,
             randomness=desk.randomness,
+            receipts=IdentityReceipts(desk.keyring),
             independence=settings.pages.independence if settings.pages is not None else (),
         )
         await recover(platform)
@@ -96,7 +98,7 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
         listener = Listener(gateway.app(), host=address.host, port=address.port, context=context)
         await stack.enter_async_context(listener)
         page_ports = await stack.enter_async_context(pages(platform, desk, presenting, carriers, streams))
-        merchant_port = await stack.enter_async_context(merchant_listener(platform, desk, presenting))
+        merchant_port = await stack.enter_async_context(merchant_listener(platform, desk, presenting, carriers))
         for further in further_listeners(desk, presenting):
             await stack.enter_async_context(further)
         await stack.enter_async_context(keeping(presenting))

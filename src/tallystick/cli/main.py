@@ -24,6 +24,7 @@ from tallystick.cli.pages import pages
 from tallystick.cli.part import part
 from tallystick.cli.payment import payment
 from tallystick.cli.proposals import group as proposals
+from tallystick.cli.receipt import receipt
 from tallystick.cli.routes import routes
 from tallystick.cli.serve import serve
 from tallystick.cli.user import user
@@ -89,6 +90,7 @@ for command in (
     pages,
     part,
     payment,
+    receipt,
     proposals,
     routes,
     serve,

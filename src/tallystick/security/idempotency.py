@@ -46,6 +46,8 @@ class KeyringAnswers:
 
     def key(self, epoch: str) -> bytes:
         """Return the key of a version; raises KeyUnknown."""
+        if not epoch.isdecimal():
+            raise KeyUnknown("this answer was kept under no key of the keyring")
         return kdf.derive(self._keyring.version(Purpose.AT_REST, int(epoch)).secret, "answers")
 
 

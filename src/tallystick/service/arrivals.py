@@ -31,16 +31,16 @@ async def arrival_of(request: Request, at: Millis) -> Arrival:
     return Arrival(
         method=request.method,
         target=f"{path}?{query}" if query else path,
-        headers=_headers(request.scope["headers"]),
+        headers=headers_of(request),
         body=body,
         at=at,
     )
 
 
-def _headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
+def headers_of(request: Request) -> dict[str, str]:
     """Read headers; raises Malformed when one that a signature rests on is there twice."""
     headers: dict[str, str] = {}
-    for raw_name, raw_value in raw:
+    for raw_name, raw_value in request.scope["headers"]:
         name = raw_name.decode("latin-1")
         if name in headers and name in SINGLE_HEADERS:
             raise Malformed(f"the header {name} is there twice")

@@ -29,7 +29,7 @@ class Bearers:
 
         The key comes in this header only, never in an address. Left to the caller: TLS and the bound on tries.
         """
-        token = Secret(_token(authorization or ""))
+        token = bearer_token(authorization)
         now = self._clock.now()
         principal = await self._store.read(lambda books: access.authenticate(books, self._keys, token, now))
         access.require(principal, scope)
@@ -46,5 +46,7 @@ class Bearers:
         self._noted[principal.key_id] = now
 
 
-def _token(authorization: str) -> str:
-    return authorization[len(SCHEME) :].strip() if authorization[: len(SCHEME)].lower() == SCHEME else ""
+def bearer_token(authorization: str | None) -> Secret:
+    """Return the key in the value of an Authorization header; an empty one where there is none."""
+    given = authorization or ""
+    return Secret(given[len(SCHEME) :].strip() if given[: len(SCHEME)].lower() == SCHEME else "")

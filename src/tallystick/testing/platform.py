@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+
 from tallystick import limits
 from tallystick.adapters.keys.epochs import EPOCH_OVER_MS, RECOVERY_OVER_MS
 from tallystick.adapters.keys.opening import JweOpener
@@ -13,8 +15,8 @@ from tallystick.assembly.model import SplitPolicy
 from tallystick.channels.model import Channel, ChannelKind, ChannelState
 from tallystick.crypto import kdf
 from tallystick.crypto.hpke import OpeningKey, Suite
-from tallystick.crypto.jose import JweKey
-from tallystick.crypto.signing import HmacKey
+from tallystick.crypto.jose import JweKey, sign_jws
+from tallystick.crypto.signing import Ed25519Private, HmacKey
 from tallystick.errors import KeyUnknown
 from tallystick.path import Platform
 from tallystick.routing.issuer_file import shipped_rules
@@ -30,7 +32,8 @@ from tallystick.testing.keyring import MemoryKeyring
 from tallystick.testing.memory_store import MemoryStore
 from tallystick.testing.quick_stretcher import QuickStretcher
 from tallystick.testing.routes import put_back_end, put_issuer_rules
-from tallystick.wire.keys import JWE_SUITE, PublishedKey
+from tallystick.wire.keys import IDENTITY_KID, JWE_SUITE, PublishedKey
+from tallystick.wire.receipt import RECEIPT_TYPE, PartProof
 
 HPKE_KEY: Final = "pk_hpke"
 BROWSER_KEY: Final = "pk_browser"
@@ -117,6 +120,17 @@ class MemoryOpeningKeys:
         del self._openers[key_id], self.keys[key_id]
 
 
+class MemoryReceipts:
+    """Receipts under a key of its own (`assembly.ports.ReceiptSigner`)."""
+
+    def __init__(self) -> None:
+        self.identity = Ed25519Private()
+
+    def sign(self, proof: PartProof) -> str:
+        """Return the receipt as a compact JWS."""
+        return sign_jws(self.identity, msgspec.json.encode(proof), IDENTITY_KID, RECEIPT_TYPE)
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """A registered channel of a memory platform with its key and the fingerprint of its certificate."""
@@ -144,6 +158,7 @@ class MemoryPlatform:
     epochs: MemoryEpochs
     recovery_keys: MemoryEpochs
     randomness: SeededRandomness
+    receipts: MemoryReceipts
     members: dict[str, Member] = field(default_factory=dict)
 
     async def channel(
@@ -199,7 +214,7 @@ async def memory_platform(*, seed: int = 0, own_policies: tuple[SplitPolicy, ...
     """Return a platform with the built-in policies and shipped issuer rules; it has no channel and no back end yet."""
     clock, randomness = VirtualClock(), SeededRandomness(seed)
     store = MemoryStore(clock)
-    connectors, keyring = ScriptedConnectors(), MemoryKeyring()
+    connectors, keyring, receipts = ScriptedConnectors(), MemoryKeyring(), MemoryReceipts()
     opening_keys, epochs, recovery_keys = MemoryOpeningKeys(), MemoryEpochs(randomness), MemoryEpochs(randomness)
     platform = Platform(
         store=store,
@@ -212,7 +227,10 @@ async def memory_platform(*, seed: int = 0, own_policies: tuple[SplitPolicy, ...
         policies=policies.load((*policies.BUILT_IN, *own_policies)),
         clock=clock,
         randomness=randomness,
+        receipts=receipts,
     )
-    made = MemoryPlatform(platform, store, clock, connectors, keyring, opening_keys, epochs, recovery_keys, randomness)
+    made = MemoryPlatform(
+        platform, store, clock, connectors, keyring, opening_keys, epochs, recovery_keys, randomness, receipts
+    )
     await made.rules(shipped_rules())
     return made

@@ -2,7 +2,7 @@
 
 from typing import Final, Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from tallystick.secret import Secret
 
@@ -97,12 +97,16 @@ class PartContent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class PartReceipt(Struct, frozen=True, kw_only=True):
-    """The answer to an accepted part: the same whether or not another part exists."""
+    """The answer to an accepted part: the same whether or not another part exists.
+
+    `receipt` is there for a part of a created payment (`wire.receipt.PartProof`).
+    """
 
     part: str
     status: Literal["accepted"]
     expires_at: int
     warnings: tuple[str, ...] = ()
+    receipt: str | UnsetType = UNSET
 
 
 class PartStatus(Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from tallystick.channels.merchants import owner_of
 from tallystick.channels.model import Principal
 from tallystick.errors import FieldInvalid, Malformed, WrongMediaType
 from tallystick.runtime import Millis
+from tallystick.secret import Secret
 from tallystick.security.unseal import MEDIA_TYPE, content_decoder, read_content
 from tallystick.security.verify import IDEMPOTENCY_HEADER
 from tallystick.service.merchants.operations import Operation
@@ -30,6 +31,7 @@ class Call(Struct, kw_only=True):
     request: Request
     operation: Operation
     principal: Principal
+    token: Secret
     target: str
     body: bytes
     key: str

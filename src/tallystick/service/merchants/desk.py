@@ -14,6 +14,9 @@ from tallystick.merchants import PageUrl
 from tallystick.path import Platform
 from tallystick.runtime import Millis
 from tallystick.security.idempotency import Asked, KeyringAnswers, answer_again
+from tallystick.security.model import Arrival
+from tallystick.service import arrivals
+from tallystick.service.background import Carriers
 from tallystick.service.merchants.call import Answer, Call, encode
 from tallystick.wire.merchant import Empty, NewRefund, RefundList
 from tallystick.wire.payment import NewPayment
@@ -27,8 +30,9 @@ Handler = Callable[[Call], Awaitable[Answer]]
 class MerchantDesk:
     """Answer merchants; `page_url` says where the payer's first page is, where the platform serves pages."""
 
-    def __init__(self, platform: Platform, page_url: PageUrl | None = None) -> None:
+    def __init__(self, platform: Platform, carriers: Carriers, page_url: PageUrl | None = None) -> None:
         self._platform = platform
+        self._carriers = carriers
         self._page_url = page_url
         self._answers = KeyringAnswers(platform.keyring)
         self._in_flight: set[tuple[str, str]] = set()
@@ -40,6 +44,7 @@ class MerchantDesk:
             "listPayments": self._list,
             "getPayment": self._get,
             "cancelPayment": self._cancel,
+            "sendPart": self._part,
             "refundPayment": self._refund,
             "listRefunds": self._refunds,
         }
@@ -87,6 +92,22 @@ class MerchantDesk:
 
         return await self.once(call, act)
 
+    async def _part(self, call: Call) -> Answer:
+        """Take the holder's own half: sealed like any other part, and signed under a key derived from the API key."""
+        self._carriers.require_room()
+        await self._platform.store.read(lambda books: merchants.find(books, call.id, call.owner))
+        arrival = Arrival(
+            method=call.operation.method,
+            target=call.target,
+            headers=arrivals.headers_of(call.request),
+            body=call.body,
+            at=call.at,
+        )
+        accepted = await merchants.send_half(self._platform, arrival, call.principal, call.token, call.id)
+        if accepted.joined is not None:
+            self._carriers.start(accepted.joined)
+        return Answer(accepted.body)
+
     async def _refund(self, call: Call) -> Answer:
         new = call.content(NewRefund)
 
@@ -115,7 +136,7 @@ class MerchantDesk:
         # 1.
         if place in self._in_flight:
             raise InFlight("a request with this Idempotency-Key is being answered")
-        asked = Asked(sender=call.owner, key=call.key, content=bind(call.target) + call.body)
+        asked = Asked(sender=f"{call.owner} api", key=call.key, content=bind(call.target) + call.body)
         until = Millis(call.at + limits.MERCHANT_ANSWER_KEPT_MS)
         self._in_flight.add(place)
         # 2.

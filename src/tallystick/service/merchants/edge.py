@@ -12,7 +12,7 @@ from tallystick.errors import Forbidden, MethodRefused, NotFound, TallystickErro
 from tallystick.path import Platform
 from tallystick.runtime import new_id
 from tallystick.service import problems
-from tallystick.service.bearer import Bearers
+from tallystick.service.bearer import Bearers, bearer_token
 from tallystick.service.handling import Endpoint, Response, read_body
 from tallystick.service.merchants.call import Answer, Call, check_query, check_version, idempotency_key
 from tallystick.service.merchants.desk import Handler
@@ -93,6 +93,7 @@ class MerchantEdge:
             request=request,
             operation=operation,
             principal=principal,
+            token=bearer_token(request.headers.get("authorization")),
             target=request.url.path,
             body=await read_body(request, limits.BODY_MAX) if posts else b"",
             key=idempotency_key(request) if posts else "",

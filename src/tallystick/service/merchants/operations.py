@@ -8,6 +8,7 @@ from tallystick.assembly.facts import PaymentState
 from tallystick.channels.model import Scope
 from tallystick.limits import PAGE_MAX
 from tallystick.wire import merchant as wire
+from tallystick.wire.part import PartReceipt, SealedMessage
 from tallystick.wire.payment import NewPayment
 
 PAYMENT: Final = wire.PAYMENTS + "/{id}"
@@ -81,6 +82,16 @@ OPERATIONS: Final = (
         summary="Read one of your payments.",
         scope=Scope.READ,
         answer=wire.MerchantPayment,
+    ),
+    Operation(
+        name="sendPart",
+        method="POST",
+        path=PAYMENT + "/parts",
+        summary="Supply your own half of a payment, sealed and signed (docs/reference/merchants.md).",
+        scope=Scope.ORDER,
+        status=202,
+        content=SealedMessage,
+        answer=PartReceipt,
     ),
     Operation(
         name="cancelPayment",

@@ -6,16 +6,21 @@ from typing import Any
 import msgspec
 
 from tallystick.channels import access
-from tallystick.channels.model import Role, Scope
+from tallystick.channels.model import Channel, ChannelKind, ChannelState, Role, Scope
+from tallystick.crypto.signing import HmacKey
 from tallystick.path import carry
+from tallystick.secret import Secret
 from tallystick.security.access_keys import KeyringAccess
+from tallystick.security.api_key import part_key
+from tallystick.security.model import Arrival
+from tallystick.service.background import Carriers
 from tallystick.service.bearer import Bearers
 from tallystick.service.merchants.desk import MerchantDesk
 from tallystick.service.merchants.edge import MerchantEdge
 from tallystick.service.merchants.feed import Feed
 from tallystick.testing.asgi import Reply, ask
-from tallystick.testing.messages import send_part
-from tallystick.testing.platform import MemoryPlatform, bank, memory_platform
+from tallystick.testing.messages import arrival_of, send_part
+from tallystick.testing.platform import Member, MemoryPlatform, bank, memory_platform
 
 ORDER = {"payee": "Tea House", "amount": 1250, "currency": "CNY", "reference": "order 7"}
 LINES = [{"text": "Longjing, 50 g", "quantity": 2, "amount": 1000}, {"text": "Delivery", "amount": 250}]
@@ -31,6 +36,7 @@ class MerchantWorld:
     feed: Feed
     bearers: Bearers
     sent: int = 0
+    given: Any = None
 
     async def key(self, holder: str = "bookshop", scopes: frozenset[Scope] = ALL, *, live: bool = True) -> str:
         """Give a merchant a key."""
@@ -66,6 +72,45 @@ class MerchantWorld:
         assert 201 == reply.status, reply.body
         answered: dict[str, Any] = msgspec.json.decode(reply.body)
         return answered
+
+    async def send_half(
+        self,
+        key: str,
+        created: dict[str, Any],
+        fields: dict[str, str] | None = None,
+        *,
+        policy: str = "card",
+        **how: Any,
+    ) -> Reply:
+        """Send the holder's own half of a payment, sealed and signed under what the API key gives; `how` as Half."""
+        half = {"policy": policy, "element": {"kind": "page"}, "fields": fields or {"pan": PAN, "expiry": "3012"}}
+        owner = f"merchant:{'live' if key.startswith('tsk_live') else 'test'}:{how.pop('holder', 'bookshop')}"
+        return await self.half(key, created, half, owner=owner, **how)
+
+    async def half(self, key: str, created: dict[str, Any], content: object, *, owner: str, **how: Any) -> Reply:
+        """Send any content as a half."""
+        channel = Channel(
+            id=owner,
+            name=owner,
+            kind=ChannelKind.MERCHANT,
+            state=ChannelState.ACTIVE,
+            fields=frozenset(),
+            proves_payer=False,
+            algorithm=HmacKey.algorithm,
+            sealed_key=b"",
+            created_at=self.memory.clock.now(),
+        )
+        target = f"/v1/payments/{created['id']}/parts"
+        usual = {"payment": created["id"], "bound": self.bound(created), "target": target}
+        member = Member(channel, part_key(Secret(key)), owner)
+        arrival = arrival_of(self.memory, member, content, **{**usual, **how})
+        return await self.give(key, arrival)
+
+    async def give(self, key: str, arrival: Arrival) -> Reply:
+        """Send a request once more, byte for byte."""
+        headers = {**arrival.headers, "authorization": f"Bearer {key}"}
+        self.given = arrival
+        return await ask(self.app, "POST", arrival.target, headers=headers.items(), body=arrival.body)
 
     async def pay(self, created: dict[str, Any]) -> None:
         """Send both halves over two channels, and carry the payment to its back end."""
@@ -108,5 +153,9 @@ async def merchant_world() -> MerchantWorld:
     await memory.back_end(bank("20000001"))
     bearers = Bearers(memory.store, memory.keyring, memory.clock)
     feed = Feed(memory.store, bearers, memory.clock, poll_s=0.001)
-    edge = MerchantEdge(memory.platform, bearers, {**MerchantDesk(memory.platform).handlers(), **feed.handlers()})
+    edge = MerchantEdge(
+        memory.platform,
+        bearers,
+        {**MerchantDesk(memory.platform, Carriers(memory.platform)).handlers(), **feed.handlers()},
+    )
     return MerchantWorld(memory, edge.app(), feed, bearers)
