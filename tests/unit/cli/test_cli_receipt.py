@@ -1,11 +1,12 @@
 """`tallystick receipt verify`: offline, with the identity key alone."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
-from conftest import Run
+from click.testing import Result
 
 from tallystick.crypto.jose import sign_jws
 from tallystick.crypto.signing import Ed25519Private
@@ -32,13 +33,17 @@ def identity(tmp_path: Path) -> Ed25519Private:
     return key
 
 
-def test_a_third_party_verifies_a_receipt_without_any_platform(run: Run, identity: Ed25519Private) -> None:
+def test_a_third_party_verifies_a_receipt_without_any_platform(
+    run: Callable[..., Result], identity: Ed25519Private
+) -> None:
     result = run("receipt", "verify", "receipt.jws", "--identity", "identity.pem", "--json")
     assert 0 == result.exit_code
     assert msgspec.to_builtins(PROOF, str_keys=True) == {**json.loads(result.stdout), "fields": ("secret",)}
 
 
-def test_a_receipt_of_another_platform_proves_nothing(run: Run, identity: Ed25519Private, tmp_path: Path) -> None:
+def test_a_receipt_of_another_platform_proves_nothing(
+    run: Callable[..., Result], identity: Ed25519Private, tmp_path: Path
+) -> None:
     (tmp_path / "identity.pem").write_bytes(Ed25519Private().public().pem())
     result = run("receipt", "verify", "receipt.jws", "--identity", "identity.pem", "--json")
     assert 1 == result.exit_code
