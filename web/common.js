@@ -42,20 +42,23 @@ function localise() {
   document.documentElement.dir = RIGHT_TO_LEFT.includes(language) ? "rtl" : "ltr";
 }
 
-function money(order) {
+function money(order, amount = order.amount) {
   const format = new Intl.NumberFormat(region, { style: "currency", currency: order.currency });
-  return format.format(order.amount / 10 ** format.resolvedOptions().maximumFractionDigits);
+  return format.format(amount / 10 ** format.resolvedOptions().maximumFractionDigits);
 }
 
 function showOrder() {
   const { order } = page.view;
   const more = [say("asks", { who: order.asks })];
   if (order.reference) more.push(say("reference", { what: order.reference }));
-  place("order").replaceChildren(
+  place("order").replaceChildren(...[
     element("p", { class: "quiet" }, say("payTo")),
     element("h1", {}, element("span", { class: "payee" }, element("bdi", {}, order.payee)), element("span", { class: "amount" }, money(order))),
+    order.lines.length ? element("ul", { class: "lines" }, ...order.lines.map((line) => element("li", {},
+      element("bdi", {}, line.quantity === 1 ? line.text : `${line.quantity} × ${line.text}`),
+      element("span", {}, money(order, line.amount))))) : null,
     ...more.map((line) => element("p", { class: "quiet" }, line)),
-  );
+  ].filter(Boolean));
   document.title = `${order.payee} · ${money(order)}`;
 }
 
@@ -108,11 +111,13 @@ async function sendPart(fields) {
   const { view } = page;
   const idempotencyKey = freshNonce();
   const content = { policy: view.policy, element: { kind: "page" }, fields };
-  const shown = [view.payment, view.order.payee, String(view.order.amount), view.order.currency, view.order.reference];
-  if (shown.some((text, at) => text !== view.bound[at])) throw new Problem(0, { code: "not_as_shown" });
+  const { payee, amount, currency, reference, lines } = view.order;
+  const listed = lines.flatMap((line) => [line.text, String(line.quantity), String(line.amount)]);
+  const shown = [view.payment, payee, String(amount), currency, reference, ...listed];
+  if (JSON.stringify(shown) !== JSON.stringify(view.bound)) throw new Problem(0, { code: "not_as_shown" });
   await insist(() => {
     const key = newestKey(page.keys, Date.now() + page.skew);
-    const options = { bound: view.bound, idempotencyKey, created: seconds() };
+    const options = { bound: shown, idempotencyKey, created: seconds() };
     return sealedRequest(page.signer, key, "/page/parts", content, options);
   });
 }
@@ -316,6 +321,7 @@ function showEnd() {
   const values = { payee: page.view.order.payee, amount: money(page.view.order) };
   const good = state === "approved";
   const buttons = [element("a", { class: "button", href: "/done" }, say("done"))];
+  if (page.view.return_url) buttons.push(element("a", { class: "button second", href: page.view.return_url, rel: "noreferrer" }, say("back")));
   if (good) buttons.unshift(element("button", { type: "button", class: "button second", click: () => print() }, say("print")));
   show(
     element("div", { class: good ? "end good" : "end" },

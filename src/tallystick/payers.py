@@ -107,6 +107,7 @@ async def view(platform: Platform, books: Books, visitor: Visitor, now: Millis) 
     if order is None:
         raise NotFound("this payment has no order yet")
     asks = await books.channel(payment.owner or "")
+    attached = await books.attachment(payment.id)
     policy = platform.policies[payment.policy]
     fields = page_fields(policy, visitor.channel)
     return PageView(
@@ -127,6 +128,7 @@ async def view(platform: Platform, books: Books, visitor: Visitor, now: Millis) 
         keys=platform.opening_keys.published(now),
         now=now,
         status=await status(books, visitor.capability),
+        return_url=attached.return_url if attached is not None else None,
     )
 
 

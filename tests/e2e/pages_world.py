@@ -27,7 +27,7 @@ from tallystick.cli.demo.back_ends import ACCOUNT_SECRET, REST_ACCOUNT, start_re
 from tallystick.sdk.client import TallystickClient
 from tallystick.sdk.settings import load_profile
 from tallystick.service.pages.desk import Origins
-from tallystick.wire.part import WireOrder
+from tallystick.wire.part import WireLine, WireOrder
 from tallystick.wire.payment import NewPayment
 
 ACCOUNT, SECRET = REST_ACCOUNT, ACCOUNT_SECRET
@@ -53,10 +53,14 @@ class PagesWorld:
     chain: Path
 
     async def order(
-        self, amount: int = 1250, policy: str = "account", expires_in: int = 600, payee: str = "Tea House"
+        self,
+        amount: int = 1250,
+        policy: str = "account",
+        expires_in: int = 600,
+        lines: tuple[WireLine, ...] = (),
     ) -> str:
         """Create a payment as the merchant does; returns its id."""
-        order = WireOrder(payee=payee, amount=amount, currency="CNY", reference="Order 7")
+        order = WireOrder(payee="Tea House", amount=amount, currency="CNY", reference="Order 7", lines=lines)
         made = await self.merchant.create_payment(NewPayment(policy=policy, order=order, expires_in=expires_in))
         return made.payment
 

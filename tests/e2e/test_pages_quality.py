@@ -16,11 +16,14 @@ from page_devices import Devices, approve, first_half
 from pages_world import PagesWorld, chromium, pages_world
 from playwright.async_api import Browser, Page, expect
 
+from tallystick.wire.part import WireLine
+
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 AXE = "axe-core@4.14.1"
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 TARGET_MIN = 44  # CSS pixels
 PICTURES = os.environ.get("TALLYSTICK_SCREENSHOTS")
+LINES = (WireLine(text="Tieguanyin, 250 g", quantity=2, amount=39_800), WireLine(text="Porcelain cup", amount=6_100))
 LOOKS: list[dict[str, Any]] = [
     {"locale": "en-GB", "color_scheme": "light"},
     {"locale": "zh-CN", "color_scheme": "dark"},
@@ -74,7 +77,7 @@ async def keep(page: Page, name: str, look: dict[str, Any]) -> None:
 async def test_every_screen_can_be_used_by_everybody(
     world: PagesWorld, devices: Devices, axe: str, look: dict[str, Any]
 ) -> None:
-    pc = await devices.pc(await world.link(await world.order(amount=45_900)), **look)
+    pc = await devices.pc(await world.link(await world.order(amount=45_900, lines=LINES)), **look)
     await expect(pc.locator("#account")).to_be_visible()
     wrong = await faults(pc, axe)
     await keep(pc, "pc-half", look)

@@ -57,7 +57,8 @@ class PageStatus(Struct, frozen=True, kw_only=True):
 class PageView(Struct, frozen=True, kw_only=True):
     """The answer to a session's start: all that the page shows and needs.
 
-    `bound` are the texts a part's envelope is bound to, `keys` is the published key list (compact JWS).
+    `bound` are the texts a part's envelope is bound to, `keys` is the published key list (compact JWS), `return_url` is
+    where the shop wants the payer back.
     """
 
     session: str
@@ -70,6 +71,7 @@ class PageView(Struct, frozen=True, kw_only=True):
     keys: str
     now: int
     status: PageStatus
+    return_url: str | None = None
 
 
 class PageLink(Struct, frozen=True, kw_only=True):

@@ -4581,7 +4581,7 @@ const LANGUAGES = {
     reversed: "Undone", reversedHow: "The payment was undone. Nothing is taken.",
     unknown: "Not known yet", unknownHow: "Your bank has not said yet whether the payment went through. Do not pay again: this page will tell you.",
     manual: "Being looked into", manualHow: "Somebody is finding out how the payment ended. Do not pay again.",
-    print: "Print", done: "Done", offline: "No connection. Trying again…", expires: "Please finish by {time}.",
+    print: "Print", back: "Back to the shop", done: "Done", offline: "No connection. Trying again…", expires: "Please finish by {time}.",
     soon: "Less than a minute is left. What you have typed is erased when time is over.",
     codeTitle: "Enter the code", codeLabel: "Code from the other screen", codeHint: "14 letters and digits; spaces do not matter",
     open: "Open the payment", problems: "Please correct this", noLink: "This address needs a link",
@@ -4614,7 +4614,7 @@ const LANGUAGES = {
     cancelled: "已取消", cancelledHow: "这笔付款已取消，没有扣款。", expired: "已超时", expiredHow: "等待时间过长，输入的内容已清除，没有扣款。请从商家重新开始。",
     undelivered: "未付款", undeliveredHow: "付款无法送达，没有扣款。", reversed: "已撤销", reversedHow: "这笔付款已撤销，不会扣款。",
     unknown: "结果未知", unknownHow: "银行尚未告知结果。请勿重复付款，此页面会显示结果。", manual: "正在核查", manualHow: "工作人员正在核查付款结果。请勿重复付款。",
-    print: "打印", done: "完成", offline: "没有网络连接，正在重试…", expires: "请在 {time} 前完成。", soon: "剩余不到一分钟，超时后输入的内容会被清除。",
+    print: "打印", back: "返回商家", done: "完成", offline: "没有网络连接，正在重试…", expires: "请在 {time} 前完成。", soon: "剩余不到一分钟，超时后输入的内容会被清除。",
     codeTitle: "输入代码", codeLabel: "另一个屏幕上的代码", codeHint: "14 位字母和数字，空格不影响", open: "打开付款", problems: "请更正",
     noLink: "此地址需要链接", noLinkHow: "请从商家重新打开付款。", failed: "操作未成功", badPan: "请输入 12 至 19 位数字",
     badExpiry: "请输入月和年，例如 04/29", badAccount: "请按 机构:名称 输入账户", missing: "请填写此项", badCode: "代码为 14 位字母和数字",
@@ -4639,7 +4639,7 @@ const LANGUAGES = {
     otherWaiting: "في انتظار الشخص الآخر…", sent: "وصل نصفك. في انتظار النصف الآخر…", processing: "جارٍ الدفع…",
     approved: "تم الدفع", approvedHow: "تم دفع {amount} إلى {payee}. يمكنك إغلاق هذه الصفحة.", declined: "لم يتم الدفع", declinedHow: "رُفضت العملية ولم يُخصم شيء. ابدأ من المتجر من جديد.",
     cancelled: "أُلغيت", cancelledHow: "أُلغيت هذه العملية ولم يُخصم شيء.", expired: "انتهى الوقت", expiredHow: "طال الانتظار ومُحي ما كُتب. لم يُخصم شيء.",
-    print: "طباعة", done: "تم", offline: "لا يوجد اتصال. جارٍ إعادة المحاولة…", expires: "يرجى الإنهاء قبل {time}.",
+    print: "طباعة", back: "العودة إلى المتجر", done: "تم", offline: "لا يوجد اتصال. جارٍ إعادة المحاولة…", expires: "يرجى الإنهاء قبل {time}.",
     codeTitle: "أدخل الرمز", codeLabel: "الرمز من الشاشة الأخرى", codeHint: "14 حرفًا ورقمًا", open: "فتح عملية الدفع", problems: "يرجى التصحيح",
     missing: "أدخل هذا", badPan: "أدخل من 12 إلى 19 رقمًا", badExpiry: "أدخل الشهر والسنة", badAccount: "أدخل الحساب بصيغة المزود:الاسم", failed: "لم تنجح العملية",
   },
@@ -4707,20 +4707,23 @@ function localise() {
   document.documentElement.dir = RIGHT_TO_LEFT.includes(language) ? "rtl" : "ltr";
 }
 
-function money(order) {
+function money(order, amount = order.amount) {
   const format = new Intl.NumberFormat(region, { style: "currency", currency: order.currency });
-  return format.format(order.amount / 10 ** format.resolvedOptions().maximumFractionDigits);
+  return format.format(amount / 10 ** format.resolvedOptions().maximumFractionDigits);
 }
 
 function showOrder() {
   const { order } = page.view;
   const more = [say("asks", { who: order.asks })];
   if (order.reference) more.push(say("reference", { what: order.reference }));
-  place("order").replaceChildren(
+  place("order").replaceChildren(...[
     element("p", { class: "quiet" }, say("payTo")),
     element("h1", {}, element("span", { class: "payee" }, element("bdi", {}, order.payee)), element("span", { class: "amount" }, money(order))),
+    order.lines.length ? element("ul", { class: "lines" }, ...order.lines.map((line) => element("li", {},
+      element("bdi", {}, line.quantity === 1 ? line.text : `${line.quantity} × ${line.text}`),
+      element("span", {}, money(order, line.amount))))) : null,
     ...more.map((line) => element("p", { class: "quiet" }, line)),
-  );
+  ].filter(Boolean));
   document.title = `${order.payee} · ${money(order)}`;
 }
 
@@ -4773,11 +4776,13 @@ async function sendPart(fields) {
   const { view } = page;
   const idempotencyKey = freshNonce();
   const content = { policy: view.policy, element: { kind: "page" }, fields };
-  const shown = [view.payment, view.order.payee, String(view.order.amount), view.order.currency, view.order.reference];
-  if (shown.some((text, at) => text !== view.bound[at])) throw new Problem(0, { code: "not_as_shown" });
+  const { payee, amount, currency, reference, lines } = view.order;
+  const listed = lines.flatMap((line) => [line.text, String(line.quantity), String(line.amount)]);
+  const shown = [view.payment, payee, String(amount), currency, reference, ...listed];
+  if (JSON.stringify(shown) !== JSON.stringify(view.bound)) throw new Problem(0, { code: "not_as_shown" });
   await insist(() => {
     const key = newestKey(page.keys, Date.now() + page.skew);
-    const options = { bound: view.bound, idempotencyKey, created: seconds() };
+    const options = { bound: shown, idempotencyKey, created: seconds() };
     return sealedRequest(page.signer, key, "/page/parts", content, options);
   });
 }
@@ -4981,6 +4986,7 @@ function showEnd() {
   const values = { payee: page.view.order.payee, amount: money(page.view.order) };
   const good = state === "approved";
   const buttons = [element("a", { class: "button", href: "/done" }, say("done"))];
+  if (page.view.return_url) buttons.push(element("a", { class: "button second", href: page.view.return_url, rel: "noreferrer" }, say("back")));
   if (good) buttons.unshift(element("button", { type: "button", class: "button second", click: () => print() }, say("print")));
   show(
     element("div", { class: good ? "end good" : "end" },
