@@ -190,7 +190,7 @@ async def _deliver_to_first(
         credential = await obtain(
             platform.policies[payment.policy].kind,
             fields,
-            institution=back_end.id,
+            back_end=back_end,
             claimed_by=payment.user_id,
             store=platform.store,
             keyring=platform.keyring,

@@ -549,6 +549,36 @@ async def test_a_login_that_gives_no_credential_is_refused(
     assert (PaymentState.REFUSED, reason) == await state_of(world, payment_id)
 
 
+BY_PHONE = {"kind": "phone", "phone": "+8613800138000"}
+
+
+def picked(**fields: str) -> dict[str, Any]:
+    return {**NAME, "element": BY_PHONE, "fields": {"username": "li", "institution": BANK.id, **fields}}
+
+
+async def test_the_payer_picks_the_back_end_and_shows_the_number_beside_the_name(world: MemoryPlatform) -> None:
+    connector = await world.back_end(BANK)
+    await world.back_end(bank("20000002", numbers=NumberPolicy.BACK_END))
+    await enrol(world, "li", "correct horse", "48151623")
+    payment_id = await join(world, picked(number="48151623"), password("correct horse", BY_PHONE))
+    await carry(world.platform, payment_id)
+    assert [ACCOUNT] == [instruction.credential for instruction in connector.instructions]
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"), [({}, "number_missing"), ({"number": "48151624"}, "wrong_number")], ids=["none", "guessed"]
+)
+async def test_a_password_without_the_number_pays_nothing_where_the_institution_has_numbers(
+    world: MemoryPlatform, fields: dict[str, str], reason: str
+) -> None:
+    connector = await world.back_end(BANK)
+    await enrol(world, "li", "correct horse", "48151623")
+    payment_id = await join(world, picked(**fields), password("correct horse", BY_PHONE))
+    await carry(world.platform, payment_id)
+    assert [] == connector.instructions
+    assert (PaymentState.REFUSED, reason) == await state_of(world, payment_id)
+
+
 async def test_a_number_that_nobody_was_given_never_joins_and_is_answered_like_any_other(world: MemoryPlatform) -> None:
     connector = await world.back_end(BANK)
     await enrol(world, "li", "correct horse", "48151623")

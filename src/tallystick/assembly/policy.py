@@ -28,7 +28,9 @@ BUILT_IN: Final = (
         name="card-3", kind=CredentialKind.CARD, parts=(_shape("pan", "scheme"), _shape("expiry"), _shape("pin_block"))
     ),
     SplitPolicy(name="account", kind=CredentialKind.ACCOUNT, parts=(_shape("account"), _shape("secret"))),
-    SplitPolicy(name="login", kind=CredentialKind.LOGIN, parts=(_shape("username"), _shape("password"))),
+    SplitPolicy(
+        name="login", kind=CredentialKind.LOGIN, parts=(_shape("username", "institution number"), _shape("password"))
+    ),
     SplitPolicy(name="card-shares-2", kind=CredentialKind.CARD, shares=2),
     SplitPolicy(name="card-shares-3", kind=CredentialKind.CARD, shares=3),
     SplitPolicy(name="account-shares-2", kind=CredentialKind.ACCOUNT, shares=2),

@@ -41,6 +41,7 @@ class Action(StrEnum):
     PASSWORD_RIGHT = "password.right"  # noqa: S105 - the name of an act
     NUMBER_MADE = "number.made"
     USER_ADDED = "user.added"
+    USER_CHANGED = "user.changed"
     CREDENTIAL_STORED = "credential.stored"
 
     CHANNEL_ADDED = "channel.added"

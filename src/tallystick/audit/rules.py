@@ -114,6 +114,10 @@ def _registered(user: Any) -> Noted:
     return Noted(action=Action.USER_ADDED, subject=user.id)
 
 
+def _contact_changed(user_id: str, _sealed: bytes) -> Noted:
+    return Noted(action=Action.USER_CHANGED, subject=user_id)
+
+
 def _stored(credential: Any) -> Noted:
     return Noted(action=Action.CREDENTIAL_STORED, subject=credential.user_id, others=(credential.institution,))
 
@@ -233,6 +237,7 @@ WRITES: Final[Mapping[str, Rule | str]] = {
     "purge_replay": _OVER,
     # vault
     "add_user": _registered,
+    "replace_contact": _contact_changed,
     "count_try": _tried,
     "clear_tries": _right,
     "put_credential": _stored,

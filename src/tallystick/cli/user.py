@@ -4,20 +4,23 @@ from pathlib import Path
 from typing import Final
 
 import click
+import segno
 from msgspec import Struct
 
 from tallystick.bootstrap.office import Office
 from tallystick.cli import administer
 from tallystick.cli.app import App, Group, pass_app
-from tallystick.cli.inputs import ask, file_path, read_fields, read_password
+from tallystick.cli.inputs import ask, file_path, new_path, read_fields, read_password, refuse_existing, write_new
 from tallystick.cli.output import Failure
 from tallystick.errors import CredentialRefused
 from tallystick.secret import Pan, Secret
 from tallystick.security.fields import check_fields
+from tallystick.vault import holding
 from tallystick.vault.model import AccountCredential, CardCredential, Contact, Credential
 
 CARD_FIELDS: Final = frozenset({"pan", "expiry", "pin_block"})
 ACCOUNT_FIELDS: Final = frozenset({"account", "secret"})
+PRIVATE: Final = 0o600
 REFUSED_REMEDY: Final = "Give the user's name and password as registered; too many wrong tries lock for 30 minutes."
 
 password_file = click.option(
@@ -46,6 +49,13 @@ class Renewed(Struct, frozen=True):
     institution: str
     made: int
     unreachable: int
+
+
+class AppGiven(Struct, frozen=True):
+    """The authenticator app of a user has a new key."""
+
+    username: str
+    uri_file: str | None
 
 
 @click.group(cls=Group, examples="tallystick user add lihua --phone +8613800138000")
@@ -137,6 +147,38 @@ def renew(app: App) -> None:
     made = app.at_desk(administer.renew_numbers)
     rows = [Renewed(institution, renewal.made, renewal.unreachable) for institution, renewal in made.items()]
     app.show_all(rows, ("institution", "made", "unreachable"))
+
+
+@user.command(
+    "app",
+    examples="""
+    tallystick user app lihua
+    tallystick user app lihua --uri-out lihua.otpauth
+    """,
+)
+@click.argument("username")
+@click.option("--uri-out", type=new_path, help="A new file, mode 0600, for the otpauth address, instead of a QR code.")
+@pass_app
+def app_(app: App, username: str, uri_out: Path | None) -> None:
+    """Give a payer's authenticator app a key, in the place of SMS and mail.
+
+    The app's codes (TOTP, RFC 6238: 8 digits, 30 s) then count wherever the payer's dynamic number does. The QR code is
+    shown once; it is the payer's, who points the app at it.
+    """
+    if uri_out is not None:
+        refuse_existing(uri_out)
+
+    async def set_up(desk: Office) -> Secret:
+        return await holding.set_up(
+            desk.store, desk.keyring, desk.randomness, username=username, issuer=desk.settings.gateway.names[0]
+        )
+
+    address = app.at_desk(set_up)
+    if uri_out is not None:
+        write_new(uri_out, address.reveal().encode(), PRIVATE)
+    elif not app.as_json:
+        segno.make_qr(address.reveal()).terminal(compact=True)
+    app.show(AppGiven(username=username, uri_file=str(uri_out) if uri_out is not None else None))
 
 
 def _ask_fields(kind: str) -> dict[str, Secret]:

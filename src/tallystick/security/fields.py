@@ -69,6 +69,16 @@ def _text(name: str, longest: int) -> Callable[[str], Secret]:
     return check
 
 
+def _digits(name: str, length: int) -> Callable[[str], Secret]:
+    def check(value: str) -> Secret:
+        digits = fold_digits(value)
+        if len(digits) != length or not (digits.isascii() and digits.isdigit()):
+            raise FieldInvalid(f"this field has {length} digits", field=f"fields.{name}")
+        return Secret(digits)
+
+    return check
+
+
 _CHECKS: Final[Mapping[str, Callable[[str], Secret]]] = {
     "pan": _pan,
     "expiry": _expiry,
@@ -79,6 +89,8 @@ _CHECKS: Final[Mapping[str, Callable[[str], Secret]]] = {
     "secret": _text("secret", limits.PASSWORD_MAX),
     "username": _text("username", limits.USERNAME_MAX),
     "password": _text("password", limits.PASSWORD_MAX),
+    "institution": _digits("institution", limits.INSTITUTION_ID_LENGTH),
+    "number": _digits("number", limits.NUMBER_LENGTH),
 }
 FIELD_NAMES: Final = frozenset(_CHECKS)
 

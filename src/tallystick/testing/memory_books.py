@@ -116,6 +116,11 @@ class MemoryUsers(MemoryBook):
         """Find a user by one of the keyed digests of the name."""
         return next((user for user in self._users.rows() if user.name_digest in name_digests), None)
 
+    async def replace_contact(self, user_id: str, sealed_contact: bytes) -> None:
+        """Replace a user's sealed contact."""
+        if (user := self._users.get(user_id)) is not None:
+            self._users.put(user_id, replace(user, sealed_contact=sealed_contact))
+
     async def count_try(self, user_id: str, now: Millis, window_ms: int) -> int:
         """Count one password try before it is checked; returns the tries since the window began, this one included."""
         began_at, tries = self._tries.get(user_id) or (now, 0)

@@ -39,7 +39,20 @@ HPKE_KEY: Final = "pk_hpke"
 BROWSER_KEY: Final = "pk_browser"
 JWE_KEY: Final = "pk_jwe"
 ALL_FIELDS: Final = frozenset(
-    {"pan", "expiry", "pin_block", "account", "secret", "username", "password", "scheme", "share", "order"}
+    {
+        "pan",
+        "expiry",
+        "pin_block",
+        "account",
+        "secret",
+        "username",
+        "password",
+        "institution",
+        "number",
+        "scheme",
+        "share",
+        "order",
+    }
 )
 
 

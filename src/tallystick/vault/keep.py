@@ -9,6 +9,7 @@ from tallystick.routing.model import BackEnd
 from tallystick.runtime import Clock
 from tallystick.secret import Pan, Secret
 from tallystick.security.ports import Keyring
+from tallystick.vault import holding
 from tallystick.vault.model import AccountCredential, CardCredential, Credential, StoredCredential
 from tallystick.vault.ports import Stretcher, VaultBooks, VaultStore
 from tallystick.vault.users import Unlocked, open_record, verify
@@ -69,6 +70,8 @@ async def pick(
     password: Secret,
     institution: str,
     claimed_by: str | None,
+    number: Secret | None = None,
+    number_needed: bool = False,
 ) -> Credential:
     """Pick the credential that the payer left for `institution` (patent claim 6, Fig. 4).
 
@@ -79,13 +82,14 @@ async def pick(
     2. The password is the user's (`users.verify`).
     3. An element that was issued to a user was issued to this one: a number of somebody else is answered like a wrong
        password.
-    4. The user left a credential for this institution.
+    4. A number that is needed, or given, is one that the user holds now (`holding.require`).
+    5. The user left a credential for this institution.
 
     Left to the caller: that the element is valid now and names this institution, and that no sender sees a reason.
 
     Raises:
-        CredentialRefused: "too_many_tries", "wrong_login", "no_credential", or "record_damaged" when a stored value
-            does not open. The payment is refused.
+        CredentialRefused: "too_many_tries", "wrong_login", "number_missing", "wrong_number", "no_credential", or
+            "record_damaged" when a stored value does not open. The payment is refused.
         Unavailable, StoreFailed: nothing was decided.
     """
     # 1. 2.
@@ -93,12 +97,15 @@ async def pick(
     # 3.
     if claimed_by is not None and claimed_by != owner.user_id:
         raise CredentialRefused("wrong_login")
+    # 4.
+    if number_needed or number is not None:
+        await holding.require(store, keyring, clock, user_id=owner.user_id, institution=institution, number=number)
 
     async def find(book: VaultBooks) -> StoredCredential | None:
         return await book.credential(owner.user_id, institution)
 
     stored = await store.transact(find)
-    # 4.
+    # 5.
     if stored is None:
         raise CredentialRefused("no_credential")
     return _decode(open_record(owner.record_key, stored.sealed, _context(owner.user_id, institution)))

@@ -34,7 +34,8 @@ class User(Struct, frozen=True, kw_only=True):
     """A registered payer (patent claim 6).
 
     `name_digest` finds the user; `salt`, `kdf` and the sealed `verifier` prove the password (Argon2id). `wrapped_key`
-    is the user's record key: it opens only with both the password and the vault key. `sealed_contact` is the contact.
+    is the user's record key: it opens only with both the password and the vault key. `sealed_contact` is the contact,
+    with the key of the authenticator app, if there is one.
     """
 
     id: str

@@ -8,6 +8,7 @@ from tallystick.assembly.facts import CredentialKind, RoutingFacts
 from tallystick.assembly.model import Payment
 from tallystick.channels.merchants import is_test
 from tallystick.errors import CredentialRefused
+from tallystick.routing.model import BackEnd, NumberPolicy
 from tallystick.runtime import Clock
 from tallystick.secret import Pan, Secret
 from tallystick.security.ports import Keyring
@@ -19,6 +20,8 @@ from tallystick.vault.ports import Stretcher, VaultStore
 def routing_facts(kind: CredentialKind, fields: Mapping[str, Secret], payment: Payment, currency: str) -> RoutingFacts:
     """Take from joined fields what routing may know: leading card digits, schemes, an institution."""
     institution = payment.element.institution
+    if kind is CredentialKind.LOGIN and institution is None and (chosen := fields.get("institution")) is not None:
+        institution = chosen.reveal()
     if kind is CredentialKind.LOGIN and institution is None and len(payment.allowed) == 1:
         institution = payment.allowed[0]
     pan, account, brand = fields.get("pan"), fields.get("account"), fields.get("scheme")
@@ -38,7 +41,7 @@ async def obtain(
     kind: CredentialKind,
     fields: Mapping[str, Secret],
     *,
-    institution: str,
+    back_end: BackEnd,
     claimed_by: str | None,
     store: VaultStore,
     keyring: Keyring,
@@ -46,6 +49,9 @@ async def obtain(
     clock: Clock,
 ) -> Credential:
     """Return the credential itself (embodiment 1), or the one stored for this institution (embodiment 2).
+
+    With a login, the number of an institution that has dynamic ones is either the payment's element, issued to a user,
+    or a field of the part: a stolen password alone pays nothing there.
 
     Raises CredentialRefused when a field is missing, or for any reason of `keep.pick`; Unavailable as `keep.pick` does.
     """
@@ -74,6 +80,8 @@ async def obtain(
         clock,
         username=username,
         password=password,
-        institution=institution,
+        institution=back_end.id,
         claimed_by=claimed_by,
+        number=fields.get("number"),
+        number_needed=claimed_by is None and back_end.numbers is not NumberPolicy.NONE,
     )

@@ -27,6 +27,10 @@ class UserBook(Protocol):
         """Find a user by one of the keyed digests of the name."""
         ...
 
+    async def replace_contact(self, user_id: str, sealed_contact: bytes) -> None:
+        """Replace a user's sealed contact."""
+        ...
+
     async def count_try(self, user_id: str, now: Millis, window_ms: int) -> int:
         """Count one password try before it is checked; returns the tries since the window began, this one included.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from tallystick import limits
 from tallystick.assembly.element import normal_phone
@@ -38,6 +39,7 @@ class _Reach(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     name: str
     phone: str | None = None
     email: str | None = None
+    app_key: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,17 @@ def open_contact(keyring: Keyring, user: User) -> Contact:
     """Return where a user gets notices; raises CredentialRefused("record_damaged") when the stored value is damaged."""
     reach = _reach(keyring, user)
     return Contact(phone=reach.phone, email=reach.email)
+
+
+def app_key(keyring: Keyring, user: User) -> bytes | None:
+    """Return the key of a user's authenticator app, None without one; raises as `open_contact`."""
+    return _reach(keyring, user).app_key
+
+
+def with_app_key(keyring: Keyring, user: User, key: bytes) -> bytes:
+    """Return a user's sealed contact with another key of the authenticator app; raises as `open_contact`."""
+    reach = replace(_reach(keyring, user), app_key=key)
+    return seal(keyring, Purpose.VAULT, msgspec.json.encode(reach), _place(CONTACT, user.id))
 
 
 def renew(keyring: Keyring, row: KeptRow) -> KeptRow:

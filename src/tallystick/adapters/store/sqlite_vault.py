@@ -13,6 +13,7 @@ USER_COLUMNS = "id, name_digest, salt, kdf, verifier, wrapped_key, sealed_contac
 ADD_USER = f"INSERT INTO payer ({USER_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 FIND_USER = f"SELECT {USER_COLUMNS} FROM payer WHERE id = ?"
 FIND_NAMED = f"SELECT {USER_COLUMNS} FROM payer WHERE name_digest = ?"
+REPLACE_CONTACT = "UPDATE payer SET sealed_contact = ? WHERE id = ?"
 COUNT_TRY = """
     INSERT INTO password_try (user_id, began_at, tries) VALUES (?1, ?2, 1)
     ON CONFLICT (user_id) DO UPDATE SET
@@ -65,6 +66,10 @@ class SqliteUsers(SqliteBook):
         """Find a user by one of the keyed digests of the name."""
         row = next(filter(None, (self._db.execute(FIND_NAMED, (each,)).fetchone() for each in name_digests)), None)
         return None if row is None else user_from_row(row)
+
+    async def replace_contact(self, user_id: str, sealed_contact: bytes) -> None:
+        """Replace a user's sealed contact."""
+        self._db.execute(REPLACE_CONTACT, (sealed_contact, user_id))
 
     async def count_try(self, user_id: str, now: Millis, window_ms: int) -> int:
         """Count one password try before it is checked; returns the tries since the window began, this one included."""
