@@ -83,7 +83,7 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
             platform,
             revocations=RevocationList(desk.ca.crl, desk.ca.issuer),
             institutions=registry,
-            identity=desk.keyring.identity,
+            identity=desk.keyring.signer(),
             carriers=carriers,
             more={
                 **streams.handlers(),
@@ -114,7 +114,12 @@ def _short_lived_keys(
     """Open the keys of parts: those that open them, and those they are sealed under until they are delivered."""
     layout, wrapper = desk.layout, desk.wrapper
     opening = FileOpeningKeys(
-        layout.opening, desk.keyring.identity, desk.randomness, policies=policies, wrapper=wrapper
+        layout.opening,
+        lambda: desk.keyring.identity,
+        desk.randomness,
+        policies=policies,
+        asked_at=lambda: desk.keyring.opening_asked_at,
+        wrapper=wrapper,
     )
     stack.callback(opening.close)
     opening.rotate(desk.clock.now())
