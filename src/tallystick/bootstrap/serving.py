@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tallystick.adapters.ca_files import RevocationList
 from tallystick.adapters.keys.epochs import FileEpochKeys
 from tallystick.adapters.keys.opening import FileOpeningKeys
 from tallystick.adapters.keys.receipts import IdentityReceipts
@@ -52,6 +51,7 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
         await _first_rules(desk)
         presenting = Presenting(desk)
         await presenting.ensure()
+        await presenting.anchoring.look()
         table = split_policies(settings)
         names = tuple(sorted(table))
         opening, epochs, recovery_keys = _short_lived_keys(desk, stack, names)
@@ -81,7 +81,7 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
         stack.push_async_callback(carriers.drain)
         gateway = Gateway(
             platform,
-            revocations=RevocationList(desk.ca.crl, desk.ca.issuer),
+            standing=presenting.anchoring.book,
             institutions=registry,
             identity=desk.keyring.signer(),
             carriers=carriers,

@@ -102,7 +102,9 @@ async def recovery(scene: Scene) -> str:
     """An unknown outcome can be asked for or reversed."""
     found = await _active(scene)
     async with scene.desk() as desk:
-        registry = connector_registry(desk, pull_queue(desk), Presenting(desk))
+        presenting = Presenting(desk)
+        await presenting.anchoring.look()
+        registry = connector_registry(desk, pull_queue(desk), presenting)
         try:
             ways = {each.back_end.name: (await registry.connector(each.back_end)).recovery for each in found}
         except NotSent as unusable:
