@@ -10,9 +10,10 @@ from msgspec import Struct
 from tallystick.bootstrap.office import Office
 from tallystick.channels import operators
 from tallystick.channels.admit import CHANNEL_URI, INSTITUTION_URI
-from tallystick.channels.model import Anchor
-from tallystick.channels.ports import AnchorBook
+from tallystick.channels.model import Anchor, ProposalKind
+from tallystick.channels.proposals import NOTE_MAX
 from tallystick.cli import administer
+from tallystick.cli.acting import Acted, Action, DeskBooks, Subject, act, act_at
 from tallystick.cli.app import App, Command, Group, pass_app
 from tallystick.cli.inputs import file_path
 from tallystick.cli.output import Failure
@@ -88,7 +89,8 @@ def add(
 
     BUNDLE holds the root and every authority below it, in PEM. A revocation list of each is needed unless --no-crl says
     to do without. Without --fingerprint or --subject its certificates must carry the identity's tallystick: URI.
-    A serving platform follows within seconds, on open connections too.
+    A serving platform follows within seconds, on open connections too. With four_eyes.ca in the settings, another
+    person approves this first, and so for removing one.
     """
     if bool(crls) == no_crl:
         raise Failure("revocation is neither given nor declined", "Give --crl for each list, or --no-crl.")
@@ -98,20 +100,19 @@ def add(
     Authorities(data)
     places = tuple(_place(each) for each in crls)
 
-    async def work(desk: Office) -> Anchor:
-        made = Anchor(
-            id=new_id("anc", desk.randomness),
-            uri=await _identity(desk, kind, name),
-            bundle=data,
-            lists=places,
-            fingerprint=check_fingerprint(fingerprint) if fingerprint else None,
-            subject=check_subject(subject) if subject else None,
-            created_at=desk.clock.now(),
-        )
-        await desk.store.transact(lambda books: _add(books, made))
-        return made
+    async def work(desk: Office) -> Acted | AnchorView:
+        wanted = {
+            "id": new_id("anc", desk.randomness),
+            "uri": await _identity(desk, kind, name),
+            "bundle": data.decode("ascii"),
+            "lists": "\n".join(places),
+            "fingerprint": check_fingerprint(fingerprint) if fingerprint else "",
+            "subject": check_subject(subject) if subject else "",
+        }
+        acted = await desk.store.transact(lambda books: act_at(app, desk, books, ADD, wanted, f"anchor for {name}"))
+        return acted if acted.proposal is not None else _view(_anchor(wanted, desk.clock.now()))
 
-    app.show(_view(app.at_desk(work)))
+    app.show(app.at_desk(work))
 
 
 @anchor.command("list", examples="tallystick ca anchor list --json")
@@ -127,13 +128,8 @@ def list_(app: App) -> None:
 @pass_app
 def remove(app: App, anchor_id: str) -> None:
     """Remove an outside authority; without any, the platform's own vouches for the identity again."""
-
-    async def work(desk: Office) -> None:
-        if not await desk.store.transact(lambda books: books.remove_anchor(anchor_id)):
-            raise NotFound("no anchor has this id")
-
-    app.at_desk(work)
-    app.show(Removed(id=anchor_id))
+    acted = act(app, REMOVE, {"id": anchor_id}, f"remove {anchor_id}"[:NOTE_MAX])
+    app.show(Removed(id=anchor_id) if acted.proposal is None else acted)
 
 
 @click.command(
@@ -153,20 +149,16 @@ def deny(app: App, certificate: str, undo: bool) -> None:  # noqa: FBT001 - clic
     CERTIFICATE is a file or a SHA-256 fingerprint: of a channel's or back end's own certificate, or of an outside
     authority's. It needs no revocation list; a serving platform refuses it within two seconds, on open connections too.
     """
-    fingerprint = _fingerprint(certificate)
+    subject = {"fingerprint": _fingerprint(certificate)}
+    if undo:
+        acted = act(app, UNDENY, subject, "let a denied certificate count again")
+        app.show(DeniedView(subject["fingerprint"], None) if acted.proposal is None else acted)
+        return
 
     async def work(desk: Office) -> DeniedView:
         now = desk.clock.now()
-
-        async def change(books: AnchorBook) -> Millis | None:
-            if not undo:
-                await books.deny(fingerprint, now)
-                return (await books.denied())[fingerprint]
-            if not await books.undeny(fingerprint):
-                raise NotFound("no certificate with this fingerprint is denied")
-            return None
-
-        return DeniedView(fingerprint, await desk.store.transact(change))
+        await desk.store.transact(lambda books: books.deny(subject["fingerprint"], now))
+        return DeniedView(subject["fingerprint"], now)
 
     app.show(app.at_desk(work))
 
@@ -179,8 +171,19 @@ def denied(app: App) -> None:
     app.show_all([DeniedView(*each) for each in sorted(found.items())], ("fingerprint", "since"))
 
 
-async def _add(books: AnchorBook, made: Anchor) -> None:
+async def _there(_desk: Office, books: DeskBooks, subject: Subject) -> str:
+    """Say which anchors the identity of a new one has, or that the one to be removed is there."""
+    found = await books.anchors()
+    if "uri" in subject:
+        return " ".join(each.id for each in found if each.uri == subject["uri"])
+    if subject["id"] not in {each.id for each in found}:
+        raise NotFound("no anchor has this id")
+    return subject["id"]
+
+
+async def _add(desk: Office, books: DeskBooks, subject: Subject) -> None:
     """Add an anchor that fits: lists for all or none of an identity's, and no certificate mapped to two identities."""
+    made = _anchor(subject, desk.clock.now())
     for other in await books.anchors():
         if other.uri == made.uri and bool(other.lists) != bool(made.lists):
             raise FieldInvalid("the anchors of one identity all have revocation lists, or none has", field="crl")
@@ -191,6 +194,40 @@ async def _add(books: AnchorBook, made: Anchor) -> None:
     await books.add_anchor(made)
 
 
+async def _remove(_desk: Office, books: DeskBooks, subject: Subject) -> None:
+    await books.remove_anchor(subject["id"])
+
+
+async def _denied(_desk: Office, books: DeskBooks, subject: Subject) -> str:
+    """Say since when a certificate is denied; raises NotFound for one that is not."""
+    since = (await books.denied()).get(subject["fingerprint"])
+    if since is None:
+        raise NotFound("no certificate with this fingerprint is denied")
+    return str(since)
+
+
+async def _undeny(_desk: Office, books: DeskBooks, subject: Subject) -> None:
+    await books.undeny(subject["fingerprint"])
+
+
+ADD: Final = Action(kind=ProposalKind.CA, name="add anchor", base=_there, apply=_add)
+REMOVE: Final = Action(kind=ProposalKind.CA, name="remove anchor", base=_there, apply=_remove)
+UNDENY: Final = Action(kind=ProposalKind.CA, name="undeny", base=_denied, apply=_undeny)
+ACTIONS: Final = (ADD, REMOVE, UNDENY)
+
+
+def _anchor(subject: Subject, at: Millis) -> Anchor:
+    return Anchor(
+        id=subject["id"],
+        uri=subject["uri"],
+        bundle=subject["bundle"].encode(),
+        lists=tuple(subject["lists"].split()),
+        fingerprint=subject["fingerprint"] or None,
+        subject=subject["subject"] or None,
+        created_at=at,
+    )
+
+
 async def _identity(desk: Office, kind: str, name: str) -> str:
     if kind == "channel":
         return f"{CHANNEL_URI}{(await administer.find_channel(desk, name)).id}"
@@ -199,7 +236,8 @@ async def _identity(desk: Office, kind: str, name: str) -> str:
 
 def _place(given: str) -> str:
     url = urlsplit(given)
-    if given.startswith("/") or (url.scheme in {"http", "https"} and url.hostname):
+    placed = given.startswith("/") or (url.scheme in {"http", "https"} and url.hostname)
+    if placed and len(given.split()) == 1:
         return given
     raise FieldInvalid("a revocation list is at an http(s) URL or an absolute path", field="crl")
 
