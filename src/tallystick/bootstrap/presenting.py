@@ -6,7 +6,7 @@ import logging
 import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from tallystick.adapters.platform_certificate import CertificateFiles, EmbeddedCertifier
 from tallystick.bootstrap.anchoring import Anchoring
@@ -36,6 +36,14 @@ class Presenting:
         self._contexts: dict[str, tuple[tls.LiveContext, Callable[[], ssl.SSLContext]]] = {}
         self._seen = self._stamp()
         self._next_try = Millis(0)
+
+    @classmethod
+    async def ready(cls, desk: Office) -> Self:
+        """Make one that has a certificate and knows its anchors."""
+        made = cls(desk)
+        await made.ensure()
+        await made.anchoring.look()
+        return made
 
     async def ensure(self) -> None:
         """Get a certificate when one is due; raises what `own.renew` raises."""

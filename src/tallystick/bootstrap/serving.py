@@ -49,9 +49,7 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
     """Serve until the context ends: first recover, then listen; at the end drain, then close."""
     async with office(root, settings) as desk, contextlib.AsyncExitStack() as stack:
         await _first_rules(desk)
-        presenting = Presenting(desk)
-        await presenting.ensure()
-        await presenting.anchoring.look()
+        presenting = await Presenting.ready(desk)
         table = split_policies(settings)
         names = tuple(sorted(table))
         opening, epochs, recovery_keys = _short_lived_keys(desk, stack, names)

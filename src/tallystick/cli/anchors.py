@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import click
 from msgspec import Struct
 
+from tallystick.adapters.outside_lists import LISTS_MAX
 from tallystick.bootstrap.office import Office
 from tallystick.channels import operators
 from tallystick.channels.admit import CHANNEL_URI, INSTITUTION_URI
@@ -96,19 +97,17 @@ def add(
         raise Failure("revocation is neither given nor declined", "Give --crl for each list, or --no-crl.")
     if fingerprint and subject:
         raise Failure("two mappings are given", MAP_REMEDY)
-    data = bundle.read_bytes()
-    Authorities(data)
-    places = tuple(_place(each) for each in crls)
+    if len(crls) > LISTS_MAX:
+        raise FieldInvalid(f"an anchor has at most {LISTS_MAX} revocation lists", field="crl")
+    given = {
+        "bundle": Authorities(bundle.read_bytes()).pem.decode("ascii"),
+        "lists": "\n".join(_place(each) for each in crls),
+        "fingerprint": check_fingerprint(fingerprint) if fingerprint else "",
+        "subject": check_subject(subject) if subject else "",
+    }
 
     async def work(desk: Office) -> Acted | AnchorView:
-        wanted = {
-            "id": new_id("anc", desk.randomness),
-            "uri": await _identity(desk, kind, name),
-            "bundle": data.decode("ascii"),
-            "lists": "\n".join(places),
-            "fingerprint": check_fingerprint(fingerprint) if fingerprint else "",
-            "subject": check_subject(subject) if subject else "",
-        }
+        wanted = {"id": new_id("anc", desk.randomness), "uri": await _identity(desk, kind, name), **given}
         acted = await desk.store.transact(lambda books: act_at(app, desk, books, ADD, wanted, f"anchor for {name}"))
         return acted if acted.proposal is not None else _view(_anchor(wanted, desk.clock.now()))
 
