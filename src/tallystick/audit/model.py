@@ -63,6 +63,8 @@ class Action(StrEnum):
     PROPOSAL_MADE = "proposal.made"
     PROPOSAL_MOVED = "proposal.moved"
     REWRAPPED = "keys.rewrapped"
+    PAYMENT_READ = "payment.read"
+    AUDIT_READ = "audit.read"
     ENDPOINT_SET = "endpoint.set"
 
 

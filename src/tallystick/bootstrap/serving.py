@@ -10,6 +10,7 @@ from typing import Final
 from tallystick.adapters.keys.epochs import FileEpochKeys
 from tallystick.adapters.keys.opening import FileOpeningKeys
 from tallystick.adapters.keys.receipts import IdentityReceipts
+from tallystick.bootstrap.auditing import checkpointing
 from tallystick.bootstrap.listeners import further_listeners
 from tallystick.bootstrap.merchants import merchant_listener
 from tallystick.bootstrap.office import Office, office, split_policies
@@ -50,9 +51,9 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
     async with office(root, settings) as desk, contextlib.AsyncExitStack() as stack:
         await _first_rules(desk)
         presenting = await Presenting.ready(desk)
+        await stack.enter_async_context(checkpointing(desk))
         table = split_policies(settings)
-        names = tuple(sorted(table))
-        opening, epochs, recovery_keys = _short_lived_keys(desk, stack, names)
+        opening, epochs, recovery_keys = _short_lived_keys(desk, stack, tuple(sorted(table)))
         queue = pull_queue(desk)
         registry = connector_registry(desk, queue, presenting)
         stack.push_async_callback(registry.aclose)
