@@ -13,7 +13,9 @@ from tallystick import config
 from tallystick.bootstrap.layout import create
 from tallystick.bootstrap.office import Office, office
 from tallystick.bootstrap.presenting import Presenting
-from tallystick.channels.model import ChannelKind
+from tallystick.channels import limiting
+from tallystick.channels.limiting import COUNT_MAX, read_limit
+from tallystick.channels.model import ChannelKind, LimitKind
 from tallystick.cli import administer, profiles
 from tallystick.crypto import mac, tls, x509
 from tallystick.crypto.mac import MacAlgorithm
@@ -21,6 +23,7 @@ from tallystick.iso8583.framing import Deframer, LengthHeader, frame
 from tallystick.iso8583.message import Codec
 from tallystick.iso8583.spec import specification
 from tallystick.sdk.settings import Profile, load_profile
+from tallystick.security.access_keys import KeyringAccess
 
 SETTINGS = '[gateway]\nhost = "127.0.0.1"\nport = 0\n'
 NAME = "localhost"
@@ -98,6 +101,11 @@ async def world(home: Path) -> AsyncIterator[World]:
     create(data, SETTINGS)
     async with office(data, config.load(data, {})) as desk:
         await Presenting(desk).ensure()
+        # All payments of a run are of one card.
+        often, keys, at = read_limit(f"{COUNT_MAX}/24h"), KeyringAccess(desk.keyring), desk.clock.now()
+        await desk.store.transact(
+            lambda books: limiting.change(books, keys, LimitKind.CREDENTIAL, often, author="bench", at=at)
+        )
         institution = await administer.add_institution(
             desk, name="UnionPay", connector="iso8583", schemes=frozenset({"unionpay"})
         )

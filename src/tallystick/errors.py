@@ -299,10 +299,14 @@ class PolicyUnknown(Unprocessable):
 
 
 class TooMany(Refused):
-    """A bound on tries or rates is reached."""
+    """A bound on tries or rates is reached; `wait_ms` is when to come back, 0 where nobody knows."""
 
     code = "too_many"
     remedy = "Wait, then try again."
+
+    def __init__(self, detail: str, *, field: str | None = None, wait_ms: int = 0) -> None:
+        super().__init__(detail, field=field)
+        self.wait_ms = wait_ms
 
 
 class Unavailable(Refused):

@@ -21,8 +21,11 @@ from tallystick.assembly.intake import Intake, take_in, write_order
 from tallystick.assembly.join import Filing, file_part
 from tallystick.assembly.model import Part, Payment, Receipt, SplitPolicy
 from tallystick.assembly.ports import ReceiptSigner
-from tallystick.channels.model import Channel
+from tallystick.channels.limiting import count_try
+from tallystick.channels.model import Channel, LimitKind
+from tallystick.channels.ports import Counter
 from tallystick.config import IndependenceStep
+from tallystick.crypto import kdf
 from tallystick.crypto.binding import bind
 from tallystick.crypto.signing import Verifier
 from tallystick.delivery import deliver, resolve
@@ -39,7 +42,7 @@ from tallystick.security.model import Arrival, Sender
 from tallystick.security.ports import EpochKeys, Keyring, OpeningKeys, Purpose
 from tallystick.security.unseal import content_decoder, open_envelope, read_content, read_envelope
 from tallystick.security.verify import verify
-from tallystick.vault.model import Credential
+from tallystick.vault.model import CardCredential, Credential
 from tallystick.vault.obtain import obtain, routing_facts
 from tallystick.vault.ports import Stretcher
 from tallystick.wire.part import PartContent, PartReceipt
@@ -66,6 +69,7 @@ class Platform:
     connectors: Connectors
     stretcher: Stretcher
     policies: Mapping[str, SplitPolicy]
+    counter: Counter
     clock: Clock
     randomness: Randomness
     independence: Sequence[IndependenceStep] = ()
@@ -116,6 +120,7 @@ async def accept(
     content = read_content(clear, _content)
     own = payment.element if payment and page else None
     taken = take_in(content, channel, platform.policies, platform.keyring.readable(Purpose.BLIND_INDEX), own)
+    platform.counter.count(LimitKind.ELEMENT, taken.element.digest)
     part = _part(platform, taken, channel.id, certificate, arrival.at)
     filing = Filing(
         part=part,
@@ -257,7 +262,7 @@ async def _connector(platform: Platform, back_end: BackEnd, payment_id: str) -> 
 async def _intend(platform: Platform, books: Books, attempt: Attempt, connector: Connector) -> Intent | None:
     at = platform.clock.now()  # here, not before: the transaction may have waited past the payment's expiry
     payment = attempt.payment
-    return await deliver.record_intent(
+    intent = await deliver.record_intent(
         books,
         payment,
         attempt.back_end.id,
@@ -266,6 +271,15 @@ async def _intend(platform: Platform, books: Books, attempt: Attempt, connector:
         blind_key=platform.keyring.key(Purpose.BLIND_INDEX),
         account=deliver.seal_account(connector, attempt.credential, payment.id, platform.recovery_keys, at),
     )
+    if intent is not None:
+        await count_try(books, platform.counter.limit(LimitKind.CREDENTIAL), _subject(platform, attempt.credential), at)
+    return intent
+
+
+def _subject(platform: Platform, credential: Credential) -> bytes:
+    """Return the keyed digest under which tries with a card or account are counted."""
+    value = credential.pan if isinstance(credential, CardCredential) else credential.account
+    return kdf.digest(platform.keyring.key(Purpose.ACCESS), "try", type(credential).__name__, value.reveal())
 
 
 async def _settle(

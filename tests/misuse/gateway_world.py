@@ -45,15 +45,14 @@ class Problem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Revoked:
-    """Refuse the serial numbers that a test puts into it (`channels.admit.Standing`)."""
+    """Refuse the serial numbers that a test puts into it (`channels.admit.Revocations`)."""
 
     def __init__(self) -> None:
         self.serials: set[str] = set()
 
-    def check(self, peer: PeerCertificate, _now: Millis) -> PeerCertificate:
+    def check(self, peer: PeerCertificate, _now: Millis) -> None:
         if peer.serial in self.serials:
             raise CertificateRevoked("the client certificate was revoked")
-        return peer
 
 
 class OneInstitution:
@@ -136,7 +135,7 @@ async def make_edge(log: pytest.LogCaptureFixture) -> Edge:
     revoked, carriers = Revoked(), Carriers(world.platform)
     gateway = Gateway(
         world.platform,
-        standing=revoked,
+        revocations=revoked,
         institutions=OneInstitution(back_end, world.members[INSTITUTION].sender),
         identity=Ed25519Private(),
         carriers=carriers,

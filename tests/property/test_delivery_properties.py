@@ -176,7 +176,8 @@ class Delivery(RuleBasedStateMachine):
     @precondition(lambda self: self.network.waiting())
     def answer(self, n: int, does: Does, *, refuses: bool) -> None:
         message = self._waiting(n)
-        self.network.arrive(message, does, refuses=refuses)
+        if message.on_its_way:
+            self.network.arrive(message, does, refuses=refuses)
         self.network.answer(message)
         self._settle()
 
@@ -347,7 +348,8 @@ class Delivery(RuleBasedStateMachine):
                 guard.breaker.failures = guard.breaker.failures_max
                 guard.breaker.open_until = self.world.clock.now() + OPEN_MAX_MS
         for message in self.network.waiting():
-            self.network.arrive(message, Does.APPROVE)
+            if message.on_its_way:
+                self.network.arrive(message, Does.APPROVE)
             self.network.answer(message)
         for back_end, key in self._undecided():
             back_end.decide(key, Does.APPROVE)

@@ -49,10 +49,6 @@ class Action(StrEnum):
     API_KEY_SET = "api-key.set"
     ENROLMENT_INVITED = "enrolment.invited"
     ENROLMENT_MOVED = "enrolment.moved"
-    ANCHOR_ADDED = "anchor.added"
-    ANCHOR_REMOVED = "anchor.removed"
-    CERTIFICATE_DENIED = "certificate.denied"
-    CERTIFICATE_UNDENIED = "certificate.undenied"
     INSTITUTION_STATUS = "institution.status"
     CONNECTOR_SET = "connector.set"
     ROUTES_CHANGED = "routes.changed"
@@ -62,9 +58,8 @@ class Action(StrEnum):
     WEBHOOKS_BURIED = "webhooks.buried"
     PROPOSAL_MADE = "proposal.made"
     PROPOSAL_MOVED = "proposal.moved"
+    LIMITS_SET = "limits.set"
     REWRAPPED = "keys.rewrapped"
-    PAYMENT_READ = "payment.read"
-    AUDIT_READ = "audit.read"
     ENDPOINT_SET = "endpoint.set"
 
 

@@ -152,6 +152,11 @@ def _proposal_moved(proposal: Any, **_: object) -> Noted:
     return Noted(action=Action.PROPOSAL_MOVED, others=(proposal.id,), outcome=proposal.state, details=details)
 
 
+def _limits(rules: Any) -> Noted:
+    details = {kind.value: f"{limit.count} in {limit.window} ms" for kind, limit in rules.limits.items()}
+    return Noted(action=Action.LIMITS_SET, details={"author": rules.author, **details})
+
+
 def _rewrapped(rewrap: Any) -> Noted:
     details = {"kind": rewrap.kind, "target": rewrap.target, "looked": rewrap.looked, "changed": rewrap.changed}
     return Noted(action=Action.REWRAPPED, outcome="going on" if rewrap.finished_at is None else "done", details=details)
@@ -159,23 +164,6 @@ def _rewrapped(rewrap: Any) -> Noted:
 
 def _invited(enrolment: Any) -> Noted:
     return Noted(action=Action.ENROLMENT_INVITED, others=(enrolment.id,), details={"uri": enrolment.uri})
-
-
-def _anchor_added(anchor: Any) -> Noted:
-    details = {"uri": anchor.uri, "lists": anchor.lists}
-    return Noted(action=Action.ANCHOR_ADDED, others=(anchor.id,), details=details)
-
-
-def _anchor_removed(anchor_id: str) -> Noted:
-    return Noted(action=Action.ANCHOR_REMOVED, others=(anchor_id,))
-
-
-def _denied(fingerprint: str, _at: object) -> Noted:
-    return Noted(action=Action.CERTIFICATE_DENIED, others=(fingerprint,))
-
-
-def _undenied(fingerprint: str) -> Noted:
-    return Noted(action=Action.CERTIFICATE_UNDENIED, others=(fingerprint,))
 
 
 def _enrolment_moved(enrolment: Any, **_: object) -> Noted:
@@ -268,10 +256,6 @@ WRITES: Final[Mapping[str, Rule | str]] = {
     "add_enrolment": _invited,
     "replace_enrolment": _enrolment_moved,
     "purge_enrolments": _OVER,
-    "add_anchor": _anchor_added,
-    "remove_anchor": _anchor_removed,
-    "deny": _denied,
-    "undeny": _undenied,
     "add_capability": _page_issued,
     "replace_capability": _page_moved,
     "purge_capabilities": _OVER,
@@ -295,6 +279,9 @@ WRITES: Final[Mapping[str, Rule | str]] = {
     "note_rewrap": _rewrapped,
     "add_proposal": _proposal_made,
     "replace_proposal": _proposal_moved,
+    "put_limit_rules": _limits,
+    "add_tally": "a counter: what was counted has its entry, or had no effect",
+    "purge_tallies": _OVER,
     # audit
     "add_checkpoint": "says what the chain is, and is signed itself",
 }

@@ -52,7 +52,7 @@ def connector_registry(desk: Office, queue: PullQueue, presenting: Presenting) -
         tools = ConnectorTools(
             institution=back_end.id,
             ssl_context=presenting.connector(back_end.id),
-            signer=desk.keyring.signer(),
+            signer=desk.keyring.identity,
             keyid=PLATFORM_URI,
             clock=desk.clock,
             randomness=desk.randomness,

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from tallystick.adapters.ca_files import RevocationList
 from tallystick.adapters.keys.epochs import FileEpochKeys
 from tallystick.adapters.keys.opening import FileOpeningKeys
 from tallystick.adapters.keys.receipts import IdentityReceipts
-from tallystick.bootstrap.auditing import checkpointing
 from tallystick.bootstrap.listeners import further_listeners
 from tallystick.bootstrap.merchants import merchant_listener
 from tallystick.bootstrap.office import Office, office, split_policies
@@ -18,11 +18,14 @@ from tallystick.bootstrap.pages import pages
 from tallystick.bootstrap.parts import connector_registry, pull_queue
 from tallystick.bootstrap.presenting import Presenting, keeping
 from tallystick.bootstrap.timers import rewrapping, sweeping, telling
+from tallystick.channels.limiting import Limiter
 from tallystick.channels.model import PageKind
 from tallystick.config import Settings
+from tallystick.crypto import kdf
 from tallystick.doubts import recover
 from tallystick.path import Platform
 from tallystick.routing.changes import begin
+from tallystick.security.ports import Purpose
 from tallystick.service.background import Carriers
 from tallystick.service.events import Streams
 from tallystick.service.gateway import Gateway
@@ -31,6 +34,7 @@ from tallystick.service.outcomes import Outcomes
 from tallystick.service.pull import PullDesk
 from tallystick.service.renewal import Renewals
 from tallystick.service.server import Listener
+from tallystick.service.tallies import TallyKeeper
 
 COLLECT_EVERY: Final = 20_000  # container objects made between two looks of the cyclic collector
 
@@ -50,8 +54,8 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
     """Serve until the context ends: first recover, then listen; at the end drain, then close."""
     async with office(root, settings) as desk, contextlib.AsyncExitStack() as stack:
         await _first_rules(desk)
-        presenting = await Presenting.ready(desk)
-        await stack.enter_async_context(checkpointing(desk))
+        presenting = Presenting(desk)
+        await presenting.ensure()
         table = split_policies(settings)
         opening, epochs, recovery_keys = _short_lived_keys(desk, stack, tuple(sorted(table)))
         queue = pull_queue(desk)
@@ -65,6 +69,7 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
             recovery_keys=recovery_keys,
             connectors=registry,
             stretcher=desk.stretcher,
+            counter=await _limiter(desk, stack),
             policies=table,
             clock=desk.clock,
             randomness=desk.randomness,
@@ -72,17 +77,16 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
             independence=settings.pages.independence if settings.pages is not None else (),
         )
         await recover(platform)
-        await stack.enter_async_context(sweeping(platform, desk))
-        await stack.enter_async_context(telling(desk))
-        await stack.enter_async_context(rewrapping(desk))
+        for beside in (sweeping(platform, desk), telling(desk), rewrapping(desk)):
+            await stack.enter_async_context(beside)
         streams = Streams(desk.store, desk.clock)
         carriers = Carriers(platform, streams.wake)
         stack.push_async_callback(carriers.drain)
         gateway = Gateway(
             platform,
-            standing=presenting.anchoring.book,
+            revocations=RevocationList(desk.ca.crl, desk.ca.issuer),
             institutions=registry,
-            identity=desk.keyring.signer(),
+            identity=desk.keyring.identity,
             carriers=carriers,
             more={
                 **streams.handlers(),
@@ -98,7 +102,7 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
         await stack.enter_async_context(listener)
         page_ports = await stack.enter_async_context(pages(platform, desk, presenting, carriers, streams))
         merchant_port = await stack.enter_async_context(merchant_listener(platform, desk, presenting, carriers))
-        for further in further_listeners(desk, presenting):
+        for further in further_listeners(desk, presenting, platform.counter):
             await stack.enter_async_context(further)
         await stack.enter_async_context(keeping(presenting))
         stack.callback(streams.close)
@@ -107,18 +111,20 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
         yield Running(platform=platform, port=listener.port, page_ports=page_ports, merchant_port=merchant_port)
 
 
+async def _limiter(desk: Office, stack: contextlib.AsyncExitStack) -> Limiter:
+    """Return the counter of this process, which begins with what was counted before a restart."""
+    limiter = Limiter(desk.clock, kdf.derive(desk.keyring.key(Purpose.ACCESS), "limits"))
+    await stack.enter_async_context(TallyKeeper(desk.store, limiter, desk.keyring, desk.clock).keeping())
+    return limiter
+
+
 def _short_lived_keys(
     desk: Office, stack: contextlib.AsyncExitStack, policies: tuple[str, ...]
 ) -> tuple[FileOpeningKeys, FileEpochKeys, FileEpochKeys]:
     """Open the keys of parts: those that open them, and those they are sealed under until they are delivered."""
     layout, wrapper = desk.layout, desk.wrapper
     opening = FileOpeningKeys(
-        layout.opening,
-        lambda: desk.keyring.identity,
-        desk.randomness,
-        policies=policies,
-        asked_at=lambda: desk.keyring.opening_asked_at,
-        wrapper=wrapper,
+        layout.opening, desk.keyring.identity, desk.randomness, policies=policies, wrapper=wrapper
     )
     stack.callback(opening.close)
     opening.rotate(desk.clock.now())

@@ -12,15 +12,11 @@ CHANNEL_URI: Final = "tallystick:channel:"
 INSTITUTION_URI: Final = "tallystick:institution:"
 
 
-class Standing(Protocol):
-    """Which identity a client certificate proves, as long as it counts."""
+class Revocations(Protocol):
+    """What is known about revoked certificates."""
 
-    def check(self, peer: PeerCertificate, now: Millis) -> PeerCertificate:
-        """Return the peer under the identity that its certificate proves.
-
-        Raises CertificateWrongPurpose when no authority of that identity vouches for it, CertificateRevoked when it no
-        longer counts or that cannot be told (fail closed).
-        """
+    def check(self, peer: PeerCertificate, now: Millis) -> None:
+        """Raise CertificateRevoked for a revoked certificate, and when revocation cannot be told (fail closed)."""
         ...
 
 

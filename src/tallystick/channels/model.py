@@ -216,18 +216,47 @@ class Proposal(Struct, frozen=True, kw_only=True):
     mac: bytes = b""
 
 
-class Anchor(Struct, frozen=True, kw_only=True):
-    """An outside authority that may vouch for one identity, `uri`; while there is one, no other authority may.
+class LimitKind(StrEnum):
+    """What is counted: all of one channel, one element, one card or account, one network address.
 
-    `bundle` holds its root and every authority below it, PEM. `lists` are where its revocation lists are, each an http
-    or https URL or an absolute path; empty when the operator does without. For certificates without a `tallystick:`
-    URI, `fingerprint` (SHA-256, hexadecimal) or `subject` (RFC 4514) says which one is this identity's.
+    `network` counts addresses with a client certificate, `visitor` those that need none, `enrolment` those that ask
+    for one, `caller` those that call the merchants' API, and `holder` whose key they call it with.
     """
 
-    id: str
-    uri: str
-    bundle: bytes
-    lists: tuple[str, ...] = ()
-    fingerprint: str | None = None
-    subject: str | None = None
-    created_at: Millis
+    CHANNEL = "channel"
+    ELEMENT = "element"
+    CREDENTIAL = "credential"
+    NETWORK = "network"
+    VISITOR = "visitor"
+    ENROLMENT = "enrolment"
+    CALLER = "caller"
+    HOLDER = "holder"
+
+
+class RateLimit(Struct, frozen=True, kw_only=True):
+    """At most `count` in each window of `window` ms; windows begin at multiples of their length."""
+
+    count: int
+    window: int
+
+
+class LimitRules(Struct, frozen=True, kw_only=True):
+    """The limits an operator set, those built in for all others; `mac` covers all other members."""
+
+    limits: dict[LimitKind, RateLimit]
+    author: str
+    at: Millis
+    mac: bytes = b""
+
+
+class Tally(Struct, frozen=True, kw_only=True):
+    """How often something was counted in the window that begins at `window` and is over at `ends_at`.
+
+    `subject` is a keyed digest or a part of one: never the thing itself.
+    """
+
+    kind: LimitKind
+    subject: bytes
+    window: Millis
+    ends_at: Millis
+    count: int

@@ -4,14 +4,17 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from tallystick.channels.model import (
-    Anchor,
     ApiKey,
     Capability,
     CapabilityState,
     Channel,
     Enrolment,
     EnrolmentState,
+    LimitKind,
+    LimitRules,
     Proposal,
+    RateLimit,
+    Tally,
 )
 from tallystick.crypto.ca import Profile
 from tallystick.crypto.versioned import VersionedKey
@@ -134,6 +137,42 @@ class ProposalBook(Protocol):
         ...
 
 
+class LimitBook(Protocol):
+    """Limits and counts."""
+
+    async def limit_rules(self) -> LimitRules | None:
+        """Read the limits an operator set; None before the first time."""
+        ...
+
+    async def put_limit_rules(self, rules: LimitRules) -> None:
+        """Replace them."""
+        ...
+
+    async def add_tally(self, more: Tally) -> int:
+        """Add to the count of this kind, subject and window, and return the new count."""
+        ...
+
+    async def tallies(self, now: Millis) -> list[Tally]:
+        """List the counts of all windows that are not over."""
+        ...
+
+    async def purge_tallies(self, now: Millis, limit: int) -> int:
+        """Delete at most `limit` counts of windows that are over; returns how many went."""
+        ...
+
+
+class Counter(Protocol):
+    """Who counts requests against the limits."""
+
+    def count(self, kind: LimitKind, subject: str | bytes) -> None:
+        """Count one; raises TooMany when the limit of this window is passed: do nothing more for this request."""
+        ...
+
+    def limit(self, kind: LimitKind) -> RateLimit:
+        """Return the limit of a kind that holds now."""
+        ...
+
+
 class AccessKeys(Protocol):
     """The keys that digest API keys and protect the rows about who may do what."""
 
@@ -155,34 +194,6 @@ class Sealer(Protocol):
 
     def unseal(self, sealed: bytes, context: bytes) -> bytes:
         """Open; raises EnvelopeUnopenable."""
-        ...
-
-
-class AnchorBook(Protocol):
-    """Outside authorities, and certificates that count no more."""
-
-    async def add_anchor(self, anchor: Anchor) -> None:
-        """Add an outside authority of an identity; raises AlreadyExists when the id is taken."""
-        ...
-
-    async def anchors(self) -> list[Anchor]:
-        """List all, oldest first."""
-        ...
-
-    async def remove_anchor(self, anchor_id: str) -> bool:
-        """Remove one; True if it was there."""
-        ...
-
-    async def deny(self, fingerprint: str, at: Millis) -> None:
-        """Deny a certificate by its SHA-256 fingerprint; the first time counts."""
-        ...
-
-    async def undeny(self, fingerprint: str) -> bool:
-        """Let a denied certificate count again; True if it was denied."""
-        ...
-
-    async def denied(self) -> dict[str, Millis]:
-        """Return all denied fingerprints and since when."""
         ...
 
 

@@ -6,7 +6,6 @@ import click
 
 from tallystick.cli.apikey import apikey
 from tallystick.cli.app import App, Group, this_user
-from tallystick.cli.audit import audit
 from tallystick.cli.ca import ca
 from tallystick.cli.ceremony import ceremony
 from tallystick.cli.channel import channel
@@ -20,6 +19,7 @@ from tallystick.cli.init import init
 from tallystick.cli.inputs import file_path
 from tallystick.cli.institution import institution
 from tallystick.cli.keys import keys
+from tallystick.cli.limits import limits
 from tallystick.cli.operator import operator as operators
 from tallystick.cli.pages import pages
 from tallystick.cli.part import part
@@ -75,7 +75,6 @@ def cli(ctx: click.Context, data: Path, operator: str | None, operator_key: Path
 
 for command in (
     apikey,
-    audit,
     ca,
     ceremony,
     channel,
@@ -88,6 +87,7 @@ for command in (
     init,
     institution,
     keys,
+    limits,
     operators,
     pages,
     part,

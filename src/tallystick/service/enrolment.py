@@ -9,21 +9,19 @@ from starlette.routing import Route, Router
 
 from tallystick.audit.acting import acting
 from tallystick.channels import enrol
-from tallystick.channels.model import Enrolment, EnrolmentState
-from tallystick.channels.ports import EnrolmentBook, Issuer
+from tallystick.channels.model import Enrolment, EnrolmentState, LimitKind
+from tallystick.channels.ports import Counter, EnrolmentBook, Issuer
 from tallystick.crypto.ca import CSR_MAX
 from tallystick.delivery.books import Store
 from tallystick.errors import Malformed, TokenRefused, WrongMediaType
 from tallystick.runtime import Clock, Randomness
 from tallystick.security.ports import Keyring, Purpose
 from tallystick.security.unseal import content_decoder
-from tallystick.service.handling import Endpoint, Response, read_body
-from tallystick.service.problems import MEDIA_TYPE, failure
-from tallystick.service.throttle import Throttle
+from tallystick.service.handling import Endpoint, Response, network_of, read_body
+from tallystick.service.problems import MEDIA_TYPE, failure, retry_after
 from tallystick.wire.enrolment import ENROLMENTS, EnrolmentStatus, NewEnrolment
 
 ENROLMENT_BODY_MAX: Final = CSR_MAX + 1024  # bytes
-TRIES_EACH_MAX: Final = 30  # requests of one address in a minute; polling every few seconds fits in
 JSON: Final = "application/json"
 INVITED: Final = "invited"
 """Who asks here, in the audit chain: a party without a certificate yet, known by its token at most."""
@@ -36,21 +34,22 @@ class EnrolmentDesk(Struct, kw_only=True):
 
     store: Store[EnrolmentBook]
     keyring: Keyring
+    counter: Counter
     clock: Clock
     randomness: Randomness
     issuer: Issuer | None = None
 
     def app(self) -> Router:
         """Return the ASGI application."""
-        throttle = Throttle(self.clock, each_max=TRIES_EACH_MAX)
 
         async def respond(request: Request) -> Response:
             try:
-                throttle.count(request.client.host if request.client else "")
+                self.counter.count(LimitKind.ENROLMENT, network_of(request))
                 found = await self._take(request)
             except Exception as error:  # noqa: BLE001 - the edge answers every failure, and says nothing about the unforeseen
                 document = failure(error, self.randomness)
-                return Response.of(document.status, MEDIA_TYPE, msgspec.json.encode(document))
+                body = msgspec.json.encode(document)
+                return Response.of(document.status, MEDIA_TYPE, body, retry_after(error))
             return Response.of(STATUS[found.state], JSON, msgspec.json.encode(_told(found)))
 
         return Router([Route(ENROLMENTS, Endpoint(respond), methods=["POST"])])

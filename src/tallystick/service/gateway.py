@@ -15,7 +15,8 @@ from starlette.routing import Route, Router
 
 from tallystick import orders, overview
 from tallystick.audit.acting import acting
-from tallystick.channels.admit import Standing
+from tallystick.channels.admit import Revocations
+from tallystick.channels.model import LimitKind
 from tallystick.crypto import httpsig
 from tallystick.crypto.signing import HmacKey, HmacOverlap, Signer
 from tallystick.crypto.x509 import PeerCertificate
@@ -41,14 +42,13 @@ from tallystick.service.handling import (
     Response,
     back_end_of,
     channel_of,
+    network_of,
 )
 from tallystick.service.senders import Institutions, KnownSender, Senders
 from tallystick.service.server import PEER
 
 JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
-UNAVAILABLE: Final = 503
-RETRY_AFTER_S: Final = "1"  # s a sender is asked to wait after 503
 METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 _NONCE: Final = re.compile(r';nonce="([A-Za-z0-9_-]{1,64})"')
 
@@ -60,7 +60,7 @@ class Gateway:
         self,
         platform: Platform,
         *,
-        standing: Standing,
+        revocations: Revocations,
         institutions: Institutions,
         identity: Signer,
         carriers: Carriers,
@@ -68,7 +68,7 @@ class Gateway:
         guests: GuestHandlers | None = None,
     ) -> None:
         self._platform = platform
-        self._standing = standing
+        self._revocations = revocations
         self._identity = identity
         self._carriers = carriers
         self._more = more or {}
@@ -109,7 +109,7 @@ class Gateway:
                     reply = await handlers.get(request.method, _not_so)(request, guest)
             except Exception as error:  # noqa: BLE001 - as in `_answer`
                 return _response(self._failure(error), problems.MEDIA_TYPE, {})
-            return _response(reply, JSON, dict(reply.headers))
+            return _response(reply, JSON, {})
 
         return Route(path, Endpoint(respond), methods=METHODS)
 
@@ -136,36 +136,43 @@ class Gateway:
     async def _caller(self, request: Request) -> Caller:
         """Find out who calls, from the connection alone.
 
-        1. A client certificate is there and counts (`Standing`): CertificateMissing, CertificateRevoked and more.
+        1. Its address has not sent too much: TooMany. A client certificate is there and not revoked:
+           CertificateMissing, CertificateRevoked.
         2. It names an active channel or a known institution: CertificateWrongPurpose, ChannelUnknown, ChannelSuspended.
-        3. The body is within its bound: TooLarge.
+        3. The sender has not sent too much: TooMany, before its body is read.
+        4. The body is within its bound: TooLarge.
         """
         # 1.
         peer = self._check_peer(request)
         # 2.
         known = await self._senders.find(peer, self._platform.clock.now())
         # 3.
+        self._platform.counter.count(LimitKind.CHANNEL, known.sender.id)
+        # 4.
         arrival = await arrival_of(request, self._platform.clock.now())
         return Caller(
             arrival=arrival,
             peer=peer,
             sender=known.sender,
             key=known.key,
-            recheck=functools.partial(self._recheck, request.scope[PEER]),
+            recheck=functools.partial(self._recheck, peer),
             channel=known.channel,
             back_end=known.back_end,
         )
 
     def _check_peer(self, request: Request) -> PeerCertificate:
+        self._platform.counter.count(LimitKind.NETWORK, network_of(request))
         peer = request.scope.get(PEER)
         if not isinstance(peer, PeerCertificate):
             raise CertificateMissing("this address needs a client certificate")
-        return self._standing.check(peer, self._platform.clock.now())
+        self._revocations.check(peer, self._platform.clock.now())
+        return peer
 
     async def _recheck(self, peer: PeerCertificate) -> KnownSender:
         """Check 1. and 2. of `_caller` again."""
         now = self._platform.clock.now()
-        return await self._senders.find(self._standing.check(peer, now), now)
+        self._revocations.check(peer, now)
+        return await self._senders.find(peer, now)
 
     def _signature(self, caller: Caller | None, reply: Reply) -> dict[str, str]:
         if caller is None:
@@ -181,7 +188,7 @@ class Gateway:
 
     def _failure(self, error: Exception) -> Reply:
         document = problems.failure(error, self._platform.randomness)
-        return Reply(document.status, problems.encode(document))
+        return Reply(document.status, problems.encode(document), headers=problems.retry_after(error))
 
     async def _post_part(self, _: Request, caller: Caller) -> Reply:
         self._carriers.require_room()
@@ -259,7 +266,6 @@ def _response(reply: Reply, media_type: str, headers: dict[str, str]) -> Respons
     fixed = {"content-type": media_type, "cache-control": "no-store"}
     if reply.stream is None:
         fixed["content-length"] = str(len(reply.body))
-    more = {"retry-after": RETRY_AFTER_S} if reply.status == UNAVAILABLE else {}
-    lines = {**fixed, **headers, **more}
+    lines = {**fixed, **reply.headers, **headers}
     raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in lines.items()]
     return Response(reply.status, raw, reply.body, reply.stream)

@@ -1,8 +1,9 @@
 """What a handler is given and gives back, and how its answer reaches the server."""
 
 import contextlib
+import ipaddress
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from typing import Self
+from typing import Final, Self
 
 from msgspec import Struct
 from starlette.requests import Request
@@ -14,6 +15,8 @@ from tallystick.crypto.x509 import PeerCertificate
 from tallystick.errors import CertificateWrongPurpose, TooLarge
 from tallystick.routing.model import BackEnd
 from tallystick.security.model import Arrival, Sender
+
+V6_PREFIX: Final = 64  # bits of an IPv6 address that name a site
 
 
 class Caller(Struct, kw_only=True):
@@ -69,9 +72,9 @@ class Response(Struct, frozen=True):
     stream: AsyncGenerator[bytes, None] | None = None
 
     @classmethod
-    def of(cls, status: int, media_type: str, body: bytes) -> Self:
+    def of(cls, status: int, media_type: str, body: bytes, more: Mapping[str, str] = {}) -> Self:
         """Make an answer that is kept by nobody, and is not signed."""
-        lines = {"content-type": media_type, "cache-control": "no-store", "content-length": str(len(body))}
+        lines = {"content-type": media_type, "cache-control": "no-store", "content-length": str(len(body)), **more}
         return cls(status, [(name.encode(), value.encode()) for name, value in lines.items()], body)
 
 
@@ -114,6 +117,17 @@ def back_end_of(caller: Caller) -> BackEnd:
     if caller.back_end is None:
         raise CertificateWrongPurpose("this address is for institutions, not for channels")
     return caller.back_end
+
+
+def network_of(request: Request) -> str:
+    """Return the network a request comes from: its IPv4 address, or the 64 bits of an IPv6 address one party holds."""
+    host = request.client.host if request.client else ""
+    if ":" not in host:
+        return host
+    try:
+        return str(ipaddress.IPv6Network((host.partition("%")[0], V6_PREFIX), strict=False))
+    except ValueError:
+        return host
 
 
 async def read_body(request: Request, size_max: int) -> bytes:

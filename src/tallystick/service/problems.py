@@ -10,6 +10,7 @@ from tallystick import errors
 from tallystick.runtime import Randomness, new_id
 
 MEDIA_TYPE: Final = "application/problem+json"
+UNAVAILABLE_WAIT_S: Final = "1"  # s a sender is asked to wait after 503
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +58,15 @@ def problem(error: Exception, request_id: str) -> Problem:
         request_id=request_id,
         field=error.field,
     )
+
+
+def retry_after(error: Exception) -> dict[str, str]:
+    """Return the header that says how long to wait, in seconds rounded up, where that is known (RFC 9110 10.2.3)."""
+    if isinstance(error, errors.TooMany) and error.wait_ms:
+        return {"retry-after": str(-(-error.wait_ms // 1000))}
+    if isinstance(error, errors.Unavailable | errors.StoreFailed):
+        return {"retry-after": UNAVAILABLE_WAIT_S}
+    return {}
 
 
 def failure(error: Exception, randomness: Randomness) -> Problem:

@@ -11,17 +11,17 @@ import msgspec
 from starlette.requests import Request
 from starlette.routing import Route, Router
 
+from tallystick.channels.model import LimitKind
+from tallystick.channels.ports import Counter
 from tallystick.crypto.ocsp import REQUEST_MAX
 from tallystick.errors import WrongMediaType
 from tallystick.runtime import Clock, Millis, Randomness
-from tallystick.service.handling import Endpoint, Response, read_body
-from tallystick.service.problems import MEDIA_TYPE, failure
-from tallystick.service.throttle import Throttle
+from tallystick.service.handling import Endpoint, Response, network_of, read_body
+from tallystick.service.problems import MEDIA_TYPE, failure, retry_after
 
 OCSP_REQUEST: Final = "application/ocsp-request"
 OCSP_RESPONSE: Final = "application/ocsp-response"
 CRL: Final = "application/pkix-crl"
-TRIES_EACH_MAX: Final = 600  # requests of one address in a minute: each costs a signature
 
 
 class Status(Protocol):
@@ -39,11 +39,11 @@ class Status(Protocol):
 class StatusDesk:
     """Answer `POST /ocsp` and `GET /crl`."""
 
-    def __init__(self, status: Status, clock: Clock, randomness: Randomness) -> None:
+    def __init__(self, status: Status, counter: Counter, clock: Clock, randomness: Randomness) -> None:
         self._status = status
+        self._counter = counter
         self._clock = clock
         self._randomness = randomness
-        self._throttle = Throttle(clock, each_max=TRIES_EACH_MAX)
 
     def app(self) -> Router:
         """Return the ASGI application."""
@@ -57,11 +57,12 @@ class StatusDesk:
     def _guarded(self, answer: Callable[[Request], Awaitable[Response]]) -> Endpoint:
         async def respond(request: Request) -> Response:
             try:
-                self._throttle.count(request.client.host if request.client else "")
+                self._counter.count(LimitKind.VISITOR, network_of(request))
                 return await answer(request)
             except Exception as error:  # noqa: BLE001 - the edge answers every failure, and says nothing about the unforeseen
                 document = failure(error, self._randomness)
-                return Response.of(document.status, MEDIA_TYPE, msgspec.json.encode(document))
+                body = msgspec.json.encode(document)
+                return Response.of(document.status, MEDIA_TYPE, body, retry_after(error))
 
         return Endpoint(respond)
 

@@ -10,7 +10,6 @@ from tallystick.audit.ledger import audited
 from tallystick.errors import Misconfigured, StoreFailed
 from tallystick.runtime import Clock, SystemClock
 from tallystick.testing.memory_access import MemoryApiKeys, MemoryProposals
-from tallystick.testing.memory_anchors import MemoryAnchors
 from tallystick.testing.memory_audit import MemoryAudit
 from tallystick.testing.memory_books import (
     MemoryChannels,
@@ -24,6 +23,7 @@ from tallystick.testing.memory_enrolments import MemoryEnrolments
 from tallystick.testing.memory_events import MemoryWebhooks
 from tallystick.testing.memory_intents import MemoryIntents
 from tallystick.testing.memory_kept import MemoryKept
+from tallystick.testing.memory_limits import MemoryLimits
 from tallystick.testing.memory_merchants import MemoryMerchants
 from tallystick.testing.memory_payments import MemoryClaims
 from tallystick.testing.memory_pull import MemoryPulls
@@ -38,10 +38,10 @@ class MemoryBooks(
     MemoryKept,
     MemoryChannels,
     MemoryEnrolments,
-    MemoryAnchors,
     MemoryCapabilities,
     MemoryApiKeys,
     MemoryProposals,
+    MemoryLimits,
     MemoryReplay,
     MemoryIntents,
     MemoryMerchants,

@@ -12,6 +12,7 @@ from tallystick.adapters.keys.epochs import EPOCH_OVER_MS, RECOVERY_OVER_MS
 from tallystick.adapters.keys.opening import JweOpener
 from tallystick.assembly import policy as policies
 from tallystick.assembly.model import SplitPolicy
+from tallystick.channels.limiting import Limiter
 from tallystick.channels.model import Channel, ChannelKind, ChannelState
 from tallystick.crypto import kdf
 from tallystick.crypto.hpke import OpeningKey, Suite
@@ -237,6 +238,7 @@ async def memory_platform(*, seed: int = 0, own_policies: tuple[SplitPolicy, ...
         recovery_keys=recovery_keys,
         connectors=connectors,
         stretcher=QuickStretcher(),
+        counter=Limiter(clock, b"buckets"),
         policies=policies.load((*policies.BUILT_IN, *own_policies)),
         clock=clock,
         randomness=randomness,

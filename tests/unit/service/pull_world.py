@@ -65,8 +65,8 @@ class Institutions:
 
 
 class NothingRevoked:
-    def check(self, peer: PeerCertificate, _now: Millis) -> PeerCertificate:
-        return peer
+    def check(self, _peer: PeerCertificate, _now: Millis) -> None:
+        return
 
 
 @dataclass
@@ -186,6 +186,7 @@ async def open_world() -> AsyncIterator[World]:
         recovery_keys=memory.recovery_keys,
         connectors=memory.connectors,
         stretcher=memory.platform.stretcher,
+        counter=memory.platform.counter,
         policies=memory.platform.policies,
         clock=clock,
         randomness=memory.randomness,
@@ -193,7 +194,7 @@ async def open_world() -> AsyncIterator[World]:
     queue = PullQueue(memory.store, memory.keyring, clock)
     gateway = Gateway(
         platform,
-        standing=NothingRevoked(),
+        revocations=NothingRevoked(),
         institutions=Institutions(memory),
         identity=identity,
         carriers=Carriers(platform),

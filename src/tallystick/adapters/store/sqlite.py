@@ -14,7 +14,6 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from tallystick.adapters.store.drive import drive
 from tallystick.adapters.store.sqlite_access import SqliteApiKeys, SqliteProposals
-from tallystick.adapters.store.sqlite_anchors import SqliteAnchors
 from tallystick.adapters.store.sqlite_audit import SqliteAudit
 from tallystick.adapters.store.sqlite_book import Cache
 from tallystick.adapters.store.sqlite_capabilities import SqliteCapabilities
@@ -23,6 +22,7 @@ from tallystick.adapters.store.sqlite_claims import SqliteClaims
 from tallystick.adapters.store.sqlite_enrolments import SqliteEnrolments
 from tallystick.adapters.store.sqlite_intents import SqliteIntents
 from tallystick.adapters.store.sqlite_kept import SqliteKept
+from tallystick.adapters.store.sqlite_limits import SqliteLimits
 from tallystick.adapters.store.sqlite_merchants import SqliteMerchants
 from tallystick.adapters.store.sqlite_open import connect
 from tallystick.adapters.store.sqlite_parts import SqliteParts
@@ -49,10 +49,10 @@ T = TypeVar("T")
 class SqliteBooks(
     SqliteChannels,
     SqliteEnrolments,
-    SqliteAnchors,
     SqliteCapabilities,
     SqliteApiKeys,
     SqliteProposals,
+    SqliteLimits,
     SqliteReplay,
     SqlitePayments,
     SqliteParts,

@@ -8,16 +8,16 @@ from starlette.requests import Request
 from starlette.routing import Route, Router
 
 from tallystick import limits
+from tallystick.channels.model import LimitKind
 from tallystick.errors import Forbidden, MethodRefused, NotFound, TallystickError
 from tallystick.path import Platform
 from tallystick.runtime import new_id
 from tallystick.service import problems
 from tallystick.service.bearer import Bearers, bearer_token
-from tallystick.service.handling import Endpoint, Response, read_body
+from tallystick.service.handling import Endpoint, Response, network_of, read_body
 from tallystick.service.merchants.call import Answer, Call, check_query, check_version, idempotency_key
 from tallystick.service.merchants.desk import Handler
 from tallystick.service.merchants.operations import OPERATIONS, Operation
-from tallystick.service.throttle import Throttle
 from tallystick.wire.merchant import (
     API_VERSION,
     REPLAYED_HEADER,
@@ -29,9 +29,6 @@ from tallystick.wire.merchant import (
 JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
 METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"]
-ADDRESS_MAX: Final = 3_000  # requests of one network address in a minute, before its key is looked at
-HOLDER_MAX: Final = 6_000  # requests of one holder in a minute, from all its servers
-WAIT_S: Final = {429: "60", 503: "1"}  # s a caller is asked to wait
 UNAUTHORIZED: Final = 401
 
 
@@ -42,8 +39,6 @@ class MerchantEdge:
         self._platform = platform
         self._bearers = bearers
         self._handlers = handlers
-        self._addresses = Throttle(platform.clock, each_max=ADDRESS_MAX)
-        self._holders = Throttle(platform.clock, each_max=HOLDER_MAX)
 
     def app(self) -> Router:
         """Return the ASGI application: an address for each path of `OPERATIONS`, and one for all others."""
@@ -77,13 +72,13 @@ class MerchantEdge:
         5. A POST has an Idempotency-Key, and a body within its bound: FieldInvalid, TooLarge.
         """
         # 1.
-        self._addresses.count(request.client.host if request.client else "")
+        self._platform.counter.count(LimitKind.CALLER, network_of(request))
         # 2.
         principal = await self._bearers.principal(request.headers.get("authorization"), operation.scope)
         if operation.test_only and principal.live:
             raise Forbidden("this is for keys of test mode: it would not be a test")
         # 3.
-        self._holders.count(principal.holder)
+        self._platform.counter.count(LimitKind.HOLDER, principal.holder)
         # 4.
         check_version(request)
         check_query(request, operation)
@@ -120,11 +115,9 @@ class MerchantEdge:
             request_id=document.request_id,
             param=error.field if isinstance(error, TallystickError) else None,
         )
-        lines = {REQUEST_ID_HEADER: document.request_id, **more}
+        lines = {REQUEST_ID_HEADER: document.request_id, **problems.retry_after(error), **more}
         if document.status == UNAUTHORIZED:
             lines["www-authenticate"] = 'Bearer realm="tallystick"'
-        if document.status in WAIT_S:
-            lines["retry-after"] = WAIT_S[document.status]
         return _response(document.status, problems.MEDIA_TYPE, lines, Answer(msgspec.json.encode(shown)))
 
 

@@ -14,7 +14,7 @@ from starlette.routing import Route, Router
 
 from tallystick import limits, payers
 from tallystick.channels import capability as links
-from tallystick.channels.model import Capability, CapabilityState, PageKind
+from tallystick.channels.model import Capability, CapabilityState, LimitKind, PageKind
 from tallystick.crypto.signing import HmacKey
 from tallystick.delivery.books import Books
 from tallystick.errors import Forbidden, Malformed, MethodRefused, NotFound, WrongMediaType
@@ -30,13 +30,11 @@ from tallystick.service import problems
 from tallystick.service.arrivals import arrival_of
 from tallystick.service.background import Carriers
 from tallystick.service.events import Reader, Streams, Told
-from tallystick.service.handling import Endpoint, Reply, Response
+from tallystick.service.handling import Endpoint, Reply, Response, network_of
 from tallystick.service.pages import visitors
 from tallystick.service.pages.files import FIXED, PageFiles
-from tallystick.service.throttle import Throttle
 from tallystick.wire import page as wire
 
-TRIES_EACH_MAX: Final = 600  # requests of one address in a minute: a family's pages that poll every few seconds
 METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 _start: Final = content_decoder(wire.StartSession)
 
@@ -70,7 +68,6 @@ class PageDesk:
         self._carriers = carriers
         self._streams = streams
         self._files = PageFiles.load(kind)
-        self._throttle = Throttle(platform.clock, each_max=TRIES_EACH_MAX)
 
     def app(self) -> Router:
         """Return the ASGI application."""
@@ -102,12 +99,13 @@ class PageDesk:
         async def respond(request: Request) -> Response:
             kind = MEDIA_TYPE
             try:
-                self._throttle.count(request.client.host if request.client else "")
+                self._platform.counter.count(LimitKind.VISITOR, network_of(request))
                 handler = _handler(handlers, request.method)
                 reply = await handler(request, await arrival_of(request, self._platform.clock.now()))
             except Exception as error:  # noqa: BLE001 - the edge answers every failure, and says nothing about the unforeseen
                 document = problems.failure(error, self._platform.randomness)
-                reply, kind = Reply(document.status, problems.encode(document)), problems.MEDIA_TYPE
+                reply = Reply(document.status, problems.encode(document), headers=problems.retry_after(error))
+                kind = problems.MEDIA_TYPE
             if reply.stream is not None:
                 return _response(reply.status, {**FIXED, "content-type": "text/event-stream"}, b"", reply)
             length = str(len(reply.body))
