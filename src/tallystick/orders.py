@@ -1,4 +1,4 @@
-"""The messages beside parts: create, cancel, settle a quarantine, set a number, issue a value.
+"""The messages beside parts: create, cancel, give a PIN token, settle a quarantine, set a number, issue a value.
 
 Each is verified, opened and answered once in one transaction, exactly like a part (`path.accept`).
 """
@@ -16,6 +16,7 @@ from tallystick.assembly.facts import Fate
 from tallystick.assembly.intake import read_element, read_order
 from tallystick.assembly.join import choose
 from tallystick.assembly.model import Attachment, Claim, Payment
+from tallystick.assembly.pins import issue_token
 from tallystick.assembly.policy import ORDER_FIELD
 from tallystick.channels.model import Channel
 from tallystick.crypto.binding import bind
@@ -44,6 +45,7 @@ from tallystick.wire.payment import (
     NewPayment,
     Nothing,
     PaymentCreated,
+    PinTokenGiven,
 )
 
 EXPIRES_IN_MIN: Final = 1  # second a created payment waits at least
@@ -112,6 +114,18 @@ async def cancel(books: Books, payment_id: str, owner: str, now: Millis) -> None
     if not await books.decide_fate(payment_id, Fate.CANCELLED, now):
         raise AlreadyFinal("the fate of this payment is decided")
     await books.erase_parts(payment_id)
+
+
+async def give_pin_token(
+    platform: Platform, arrival: Arrival, *, channel: Channel, sender: Sender, key: Verifier
+) -> bytes:
+    """Give a channel with a PIN key a token for its next PIN block."""
+
+    async def act(books: Books, _: Nothing) -> bytes:
+        token = await issue_token(books, channel.id, platform.randomness, arrival.at)
+        return msgspec.json.encode(PinTokenGiven(token=token.token, expires_at=token.expires_at))
+
+    return await _answer(platform, arrival, sender, key, _nothing, act)
 
 
 async def settle_quarantine(

@@ -20,6 +20,7 @@ from tallystick.assembly.facts import Order, PaymentState
 from tallystick.assembly.intake import Intake, take_in, write_order
 from tallystick.assembly.join import Filing, file_part
 from tallystick.assembly.model import Part, Payment, Receipt, SplitPolicy
+from tallystick.assembly.pins import PIN_FIELD, admit_pin
 from tallystick.assembly.ports import ReceiptSigner
 from tallystick.channels.limiting import count_try
 from tallystick.channels.model import Channel, LimitKind
@@ -44,7 +45,7 @@ from tallystick.security.unseal import content_decoder, open_envelope, read_cont
 from tallystick.security.verify import verify
 from tallystick.vault.model import CardCredential, Credential
 from tallystick.vault.obtain import obtain, routing_facts
-from tallystick.vault.ports import Stretcher
+from tallystick.vault.ports import PinBinder, Stretcher
 from tallystick.wire.part import PartContent, PartReceipt
 from tallystick.wire.receipt import PartProof
 
@@ -68,6 +69,7 @@ class Platform:
     recovery_keys: RecoveryKeys
     connectors: Connectors
     stretcher: Stretcher
+    pins: PinBinder
     policies: Mapping[str, SplitPolicy]
     counter: Counter
     clock: Clock
@@ -138,6 +140,8 @@ async def accept(
             nonlocal joined
             filed = await file_part(books, platform.epochs, filing, taken.policy, arrival.at)
             joined = filed.payment_id if filed.joined else None
+            if (entered := taken.values.fields.get(PIN_FIELD)) is not None:
+                await admit_pin(books, entered, part=part, payment_id=filed.payment_id)
             return _answer(part, taken, await _receipt(platform, books, part, payment))
 
         content = bind(arrival.target, *bound) + clear
@@ -197,6 +201,8 @@ async def _deliver_to_first(
             fields,
             back_end=back_end,
             claimed_by=payment.user_id,
+            payment_id=payment.id,
+            pins=platform.pins,
             store=platform.store,
             keyring=platform.keyring,
             stretcher=platform.stretcher,

@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from tallystick import doubts
+from tallystick import doubts, limits
 from tallystick.assembly.facts import Fate, PaymentState
 from tallystick.delivery.books import Books
 from tallystick.errors import TallystickError
 from tallystick.health import Health
 from tallystick.path import Platform, carry
+from tallystick.runtime import Millis
 from tallystick.vault.model import Medium
 from tallystick.vault.notices import send_due
 from tallystick.vault.numbers import renew
@@ -153,5 +154,6 @@ async def purge(platform: Platform) -> None:
     async def work(books: Books) -> None:
         await books.purge_replay(now, PURGE_ROWS)
         await books.purge_claims(now, BATCH)
+        await books.purge_pin_tokens(Millis(now - limits.SECRET_LIFE_MS), BATCH)  # a payment waits for its end
 
     await platform.store.transact(work)

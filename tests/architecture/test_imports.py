@@ -126,3 +126,40 @@ def test_every_library_with_places_of_its_own_is_imported_in_each_of_them() -> N
         for place in places:
             below = [SRC / place] if place.endswith(".py") else sorted((SRC / place).rglob("*.py"))
             assert any(library in imported(path.read_text()) for path in below), f"{place} no longer imports {library}"
+
+
+PIN_BOUNDARY = {
+    "tallystick.crypto.pin_fields": (),
+    "tallystick.crypto.pin_translate": ("adapters/pins/box.py", "testing/sandbox/rest_rules.py"),
+    "tallystick.adapters.pins.box": ("adapters/pins/program.py", "testing/pins.py"),
+}
+"""What has a clear PIN in its hands, and who beside `crypto` may import it: the PIN process, who plays an issuer."""
+
+
+def reaches_for_pins(place: str, text: str) -> set[str]:
+    """Return what a module outside `crypto` imports, or names, of what deciphers PINs."""
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom):
+            named = {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            named = {alias.name for alias in node.names}
+        else:
+            named = {"decipher"} if isinstance(node, ast.Attribute) and node.attr == "decipher" else set()
+        found |= {name for name in named if name == "decipher" or name.endswith(".pin.decipher")}
+        found |= {name for name in named & PIN_BOUNDARY.keys() if place not in PIN_BOUNDARY[name]}
+    return found
+
+
+def test_no_module_outside_the_boundary_deciphers_a_pin() -> None:
+    modules = {str(path.relative_to(SRC)): path.read_text() for path in SRC.rglob("*.py")}
+    outside = {place: text for place, text in modules.items() if not place.startswith("crypto/")}
+    assert {} == {place: found for place, text in outside.items() if (found := reaches_for_pins(place, text))}
+    for planted in (
+        "from tallystick.crypto.pin import decipher",
+        "from tallystick.crypto import pin\npin.decipher(b'', 1, b'')",
+        "from tallystick.crypto import pin_translate",
+        "from tallystick.crypto.pin_fields import read_pin",
+        "import tallystick.adapters.pins.box",
+    ):
+        assert reaches_for_pins("adapters/connectors/iso8583.py", planted), planted

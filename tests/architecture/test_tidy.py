@@ -26,7 +26,7 @@ PLACES = re.compile(r"/work/|/home/[a-z]|/root/|/Users/|\bfarm\b|\bnexus\b|artif
 REGISTRIES = re.compile(r"https?://([^/\"'\s)]*(?:pypi|pythonhosted|registry|proxy\.golang)[^/\"'\s)]*)", re.IGNORECASE)
 PUBLIC_REGISTRIES = {"pypi.org", "files.pythonhosted.org"}
 WRITERS = {"print", "sys.stdout.write", "sys.stderr.write"}
-PRINTERS = re.compile(r"cli/.*|testing/sandbox/(http_server|unionpay)\.py")
+PRINTERS = re.compile(r"cli/.*|testing/sandbox/(http_server|unionpay)\.py|adapters/pins/program\.py")
 UNIT_IN_NAME = re.compile(r"_(S|MS|KIB|BYTES|DIGITS|ROWS|PAGES)$")
 WITHOUT_UNIT = {"PORT_MAX", "SHARES_MIN"}  # a port is a number, shares are counted in shares
 

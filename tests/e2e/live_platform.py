@@ -35,6 +35,7 @@ from tallystick.testing.sandbox.unionpay_config import Card, SandboxConfig
 from tallystick.wire.part import PartContent, PhoneElement, WireOrder
 
 CARD, EXPIRY, PIN = "6250947000000014", "3012", "135790"
+LONG_PIN_CARD, LONG_PIN = "6250947000000022", "839271640517"  # twelve digits, found by no accident in a memory
 CHANNELS = {"pc": "pan expiry order", "phone": "pin_block"}
 SETTINGS = '[gateway]\nhost = "127.0.0.1"\nport = 0\n'
 LATER = "https://localhost:1"  # the address in a profile, until the platform has a port
@@ -186,7 +187,7 @@ async def connected_bank(desk: Office, home: Path, delay_s: float) -> tuple[Unio
     chain.write_bytes(administer.issue_back_end_certificate(desk, bank.id, csr, ("localhost",)))
     profiles.write_private(key, private)
     keys: dict[str, Any] = {"mac_key": desk.randomness.token(16).hex(), "pin_key": desk.randomness.token(16).hex()}
-    cards = {CARD: Card(pin=PIN, expiry=EXPIRY)}
+    cards = {CARD: Card(pin=PIN, expiry=EXPIRY), LONG_PIN_CARD: Card(pin=LONG_PIN, expiry=EXPIRY)}
     sandbox = UnionPaySandbox(
         SandboxConfig(cert=str(chain), key=str(key), ca=str(desk.ca.trust), cards=cards, delay_s=delay_s, **keys)
     )

@@ -17,6 +17,7 @@ from tallystick.delivery.pull_queue import PullQueue
 from tallystick.runtime import SystemRandomness
 from tallystick.testing.keyring import MemoryKeyring
 from tallystick.testing.memory_store import MemoryStore
+from tallystick.testing.pins import MemoryPins
 from tallystick.testing.sandbox import pairs
 from tallystick.testing.sandbox.pairs import Pair, Place
 
@@ -88,6 +89,7 @@ def connector(pair: Pair, port: int, certified: Certified, clock: ShiftedClock) 
         clock=clock,
         randomness=SystemRandomness(),
         queue=PullQueue(store, MemoryKeyring(), clock),
+        pins=MemoryPins(),
     )
     return load_kinds()[pair.connector].build(msgspec.json.encode(pair.settings(port)), tools)
 

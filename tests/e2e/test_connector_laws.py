@@ -25,6 +25,7 @@ from tallystick.testing.bench import Behaviour, Bench
 from tallystick.testing.conformance import ConnectorConformance
 from tallystick.testing.keyring import MemoryKeyring
 from tallystick.testing.memory_store import MemoryStore
+from tallystick.testing.pins import MemoryPins
 from tallystick.testing.sandbox import pairs, record
 from tallystick.testing.sandbox.account import AccountSandbox, AccountSandboxConfig
 from tallystick.testing.sandbox.pairs import Pair, Place
@@ -142,6 +143,7 @@ class SandboxBench:
             clock=SystemClock(),
             randomness=SystemRandomness(),
             queue=PullQueue(MemoryStore(), MemoryKeyring(), SystemClock()),
+            pins=MemoryPins(),
         )
         self.connector = load_kinds()[pair.connector].build(msgspec.json.encode(settings), tools)
         self._made = 0

@@ -31,6 +31,7 @@ from tallystick.testing.bench import Behaviour, Bench
 from tallystick.testing.conformance import ConnectorConformance
 from tallystick.testing.keyring import MemoryKeyring
 from tallystick.testing.memory_store import MemoryStore
+from tallystick.testing.pins import MemoryPins
 from tallystick.vault.model import AccountCredential, CardCredential
 
 pytestmark = pytest.mark.e2e
@@ -109,6 +110,7 @@ def tools(ca: FileCa, place: Path) -> ConnectorTools:
         clock=SystemClock(),
         randomness=SystemRandomness(),
         queue=PullQueue(MemoryStore(), MemoryKeyring(), SystemClock()),
+        pins=MemoryPins(),
     )
 
 

@@ -23,6 +23,7 @@ from tallystick.delivery.model import Answer, Instruction, MessageIds, Original,
 from tallystick.errors import OutcomeUnknown
 from tallystick.runtime import Millis, SystemClock
 from tallystick.secret import Pan, Secret
+from tallystick.testing.pins import MemoryPins
 from tallystick.vault.model import CardCredential
 
 pytestmark = pytest.mark.e2e
@@ -108,7 +109,9 @@ async def connected(
             "timeout_s": 10.0,
         }
         context = client_context(certified.ca.trust, *certified.made["platform"])
-        connector = Iso8583Connector(decode_settings(json.dumps(settings).encode()), context, SystemClock())
+        connector = Iso8583Connector(
+            decode_settings(json.dumps(settings).encode()), context, SystemClock(), MemoryPins()
+        )
         try:
             yield connector, host
         finally:

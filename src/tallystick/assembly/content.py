@@ -16,6 +16,7 @@ from tallystick.crypto.binding import bind
 from tallystick.errors import CredentialRefused, FieldInvalid, Refused
 from tallystick.secret import Secret
 from tallystick.security.fields import check_fields
+from tallystick.security.pin_text import read_pin_text
 from tallystick.security.ports import EpochKeys
 
 _order: Final = msgspec.json.Decoder(Order)
@@ -51,7 +52,8 @@ def open_values(part: Part, keys: EpochKeys) -> PartValues:
 def merge(policy: SplitPolicy, parts: Sequence[PartValues]) -> dict[str, Secret]:
     """Put joined parts together: fields side by side, or shares by XOR.
 
-    Raises CredentialRefused when shares do not give a readable whole: somebody sent a wrong share.
+    Raises CredentialRefused when shares do not give a readable whole: somebody sent a wrong share, or
+    put an enciphered PIN block into one.
     """
     fields: dict[str, Secret] = {}
     for values in parts:
@@ -76,6 +78,10 @@ def _combine(policy: SplitPolicy, fields: Mapping[str, Secret]) -> dict[str, Sec
         raise CredentialRefused("shares_do_not_match")
     try:
         clear = msgspec.json.decode(whole.to_bytes(len(shares[0])), type=dict[str, str])
-        return check_fields({name: Secret(value) for name, value in clear.items()})
+        whole_fields = check_fields({name: Secret(value) for name, value in clear.items()})
     except (msgspec.MsgspecError, UnicodeDecodeError, Refused) as error:
         raise CredentialRefused("shares_do_not_match") from error
+    entered = whole_fields.get("pin_block")
+    if entered is not None and read_pin_text(entered) is not None:
+        raise CredentialRefused("pin_in_shares")  # its key, counter and token could not be checked as it came in
+    return whole_fields

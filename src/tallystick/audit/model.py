@@ -47,6 +47,8 @@ class Action(StrEnum):
     CHANNEL_ADDED = "channel.added"
     CHANNEL_CHANGED = "channel.changed"
     API_KEY_SET = "api-key.set"
+    PIN_KEY_ADDED = "pin-key.added"
+    PIN_KEY_RETIRED = "pin-key.retired"
     ENROLMENT_INVITED = "enrolment.invited"
     ENROLMENT_MOVED = "enrolment.moved"
     INSTITUTION_STATUS = "institution.status"

@@ -142,6 +142,14 @@ def _api_key(key: Any) -> Noted:
     return Noted(action=Action.API_KEY_SET, others=(key.id, key.holder), outcome=outcome, details={"role": key.role})
 
 
+def _pin_key_added(key: Any) -> Noted:
+    return Noted(action=Action.PIN_KEY_ADDED, others=(key.name, key.channel_id), details={"scheme": key.scheme})
+
+
+def _pin_key_retired(name: str, _at: object) -> Noted:
+    return Noted(action=Action.PIN_KEY_RETIRED, others=(name,))
+
+
 def _proposal_made(proposal: Any) -> Noted:
     details = {"kind": proposal.kind, "action": proposal.action, "author": proposal.author}
     return Noted(action=Action.PROPOSAL_MADE, others=(proposal.id,), details=details)
@@ -261,6 +269,13 @@ WRITES: Final[Mapping[str, Rule | str]] = {
     "purge_capabilities": _OVER,
     "put_api_key": _api_key,
     "note_key_use": "what the key was used for has its entry",
+    "add_pin_key": _pin_key_added,
+    "retire_pin_key": _pin_key_retired,
+    "advance_pin_counter": _FILING,
+    "add_pin_token": "a number that means nothing until a part uses it",
+    "use_pin_token": _FILING,
+    "bind_pin_token": "the delivery that it is for has its entry",
+    "purge_pin_tokens": _OVER,
     # routing
     "put_version": _version,
     "put_status": _status,

@@ -1,6 +1,7 @@
 """Where everything of one platform is, and how its data directory is made.
 
-A data directory holds all: `tallystick.toml`, `store.db`, `keys/`, `epochs/`, `recovery/`, `opening/`, `ca/`, `tls/`.
+A data directory holds all: `tallystick.toml`, `store.db`, `keys/`, `epochs/`, `recovery/`, `opening/`, `pins/`,
+`ca/` and `tls/`.
 """
 
 from collections.abc import Callable
@@ -52,6 +53,11 @@ class Layout:
         return self.root / "opening"
 
     @property
+    def pins(self) -> Path:
+        """Keys of the PIN process, which alone reads them."""
+        return self.root / "pins"
+
+    @property
     def ca(self) -> Path:
         """The embedded certification authority."""
         return self.root / "ca"
@@ -77,7 +83,7 @@ def create(root: Path, settings_toml: str, protection: Callable[[], KeyWrapper] 
     if (root / FILE_NAME).exists():
         raise AlreadyExists("this directory holds a platform already")
     root.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
-    for path in (layout.keys, layout.epochs, layout.recovery, layout.opening, layout.certificate.parent):
+    for path in (layout.keys, layout.epochs, layout.recovery, layout.opening, layout.pins, layout.certificate.parent):
         path.mkdir(mode=PRIVATE_DIRECTORY)
     FileKeyring.create(layout.keys, randomness, clock.now(), protection())
     FileCa.create(layout.ca, name="Tallystick", now=clock.now())

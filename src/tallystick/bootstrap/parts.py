@@ -1,14 +1,18 @@
 """The adapters that a platform is built of, as its settings name them."""
 
+import contextlib
+from collections.abc import AsyncIterator
+
 from tallystick.adapters.connectors.kinds import ConnectorTools, load_kinds
 from tallystick.adapters.connectors.registry import ConnectorRegistry
 from tallystick.adapters.notify.sms import SmsCarrier, SmsSettings
 from tallystick.adapters.notify.smtp import SmtpCarrier, SmtpSecurity, SmtpSettings
-from tallystick.bootstrap.layout import PLATFORM_URI
+from tallystick.adapters.pins.process import PinProcess
+from tallystick.bootstrap.layout import PLATFORM_URI, PRIVATE_DIRECTORY
 from tallystick.bootstrap.office import Office
 from tallystick.bootstrap.presenting import Presenting
 from tallystick.config import Settings
-from tallystick.delivery.ports import Connector
+from tallystick.delivery.ports import Connector, PinTranslator
 from tallystick.delivery.pull_queue import PullQueue
 from tallystick.errors import Misconfigured
 from tallystick.routing.model import BackEnd
@@ -37,12 +41,26 @@ def mail_and_sms(settings: Settings, clock: Clock) -> dict[Medium, Carrier]:
     return carriers
 
 
+@contextlib.asynccontextmanager
+async def pin_process(desk: Office) -> AsyncIterator[PinProcess]:
+    """Run the process that holds PIN keys; raises Misconfigured when it does not come up."""
+    desk.layout.pins.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
+    pins = PinProcess(desk.layout.pins, desk.clock)
+    try:
+        await pins.start()
+        yield pins
+    finally:
+        await pins.aclose()
+
+
 def pull_queue(desk: Office) -> PullQueue:
     """Return the deliveries that back ends fetch; one for a process, since it wakes who waits in it."""
     return PullQueue(desk.store, desk.keyring, desk.clock)
 
 
-def connector_registry(desk: Office, queue: PullQueue, presenting: Presenting) -> ConnectorRegistry:
+def connector_registry(
+    desk: Office, queue: PullQueue, presenting: Presenting, pins: PinTranslator
+) -> ConnectorRegistry:
     """Return the connectors of every kind, with the platform's certificate and signing key; raises Misconfigured."""
     kinds = load_kinds()
 
@@ -57,6 +75,7 @@ def connector_registry(desk: Office, queue: PullQueue, presenting: Presenting) -
             clock=desk.clock,
             randomness=desk.randomness,
             queue=queue,
+            pins=pins,
         )
         return kinds[back_end.connector].build(settings, tools)
 

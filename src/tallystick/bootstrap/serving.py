@@ -15,7 +15,7 @@ from tallystick.bootstrap.listeners import further_listeners
 from tallystick.bootstrap.merchants import merchant_listener
 from tallystick.bootstrap.office import Office, office, split_policies
 from tallystick.bootstrap.pages import pages
-from tallystick.bootstrap.parts import connector_registry, pull_queue
+from tallystick.bootstrap.parts import connector_registry, pin_process, pull_queue
 from tallystick.bootstrap.presenting import Presenting, keeping
 from tallystick.bootstrap.timers import rewrapping, sweeping, telling
 from tallystick.channels.limiting import Limiter
@@ -58,8 +58,8 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
         await presenting.ensure()
         table = split_policies(settings)
         opening, epochs, recovery_keys = _short_lived_keys(desk, stack, tuple(sorted(table)))
-        queue = pull_queue(desk)
-        registry = connector_registry(desk, queue, presenting)
+        queue, pins = pull_queue(desk), await stack.enter_async_context(pin_process(desk))
+        registry = connector_registry(desk, queue, presenting, pins)
         stack.push_async_callback(registry.aclose)
         platform = Platform(
             store=desk.store,
@@ -70,6 +70,7 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
             connectors=registry,
             stretcher=desk.stretcher,
             counter=await _limiter(desk, stack),
+            pins=pins,
             policies=table,
             clock=desk.clock,
             randomness=desk.randomness,

@@ -47,6 +47,43 @@ class Channel(Struct, frozen=True, kw_only=True):
     key_since: Millis | None = None
 
 
+class PinScheme(StrEnum):
+    """How the key of a PIN block comes about."""
+
+    FIXED = "fixed"
+    """One key, agreed once; for links whose messages are protected against replay themselves."""
+    DUKPT_AES = "dukpt-aes"
+    """ANSI X9.24-3: a key for each transaction, named by a serial number of 12 bytes."""
+    DUKPT_TDES = "dukpt-tdes"
+    """ANSI X9.24-1: the same for older terminals, 10 bytes."""
+
+
+class PinKey(Struct, frozen=True, kw_only=True):
+    """The key under which one channel sends PIN blocks, as a key block that only the PIN process opens."""
+
+    name: str
+    channel_id: str
+    scheme: PinScheme
+    key_block: str
+    created_at: Millis
+    retired_at: Millis | None = None
+
+
+class PinToken(Struct, frozen=True, kw_only=True):
+    """A number that stands for a card number in one PIN block.
+
+    It is given to a channel, then used by one part of one payment; `record` binds it to the card (`crypto.pin_token`).
+    """
+
+    token: str
+    channel_id: str
+    issued_at: Millis
+    expires_at: Millis
+    part_id: str | None = None
+    payment_id: str | None = None
+    record: bytes | None = None
+
+
 class EnrolmentState(StrEnum):
     """Where an invitation stands."""
 

@@ -12,6 +12,8 @@ from tallystick.channels.model import (
     EnrolmentState,
     LimitKind,
     LimitRules,
+    PinKey,
+    PinToken,
     Proposal,
     RateLimit,
     Tally,
@@ -38,6 +40,50 @@ class ChannelBook(Protocol):
 
     async def replace_channel(self, channel: Channel) -> None:
         """Store a changed channel; raises NotFound when it was never registered."""
+        ...
+
+
+class PinBook(Protocol):
+    """PIN keys of channels, how far their devices counted, and tokens."""
+
+    async def add_pin_key(self, key: PinKey) -> None:
+        """Register a key; raises AlreadyExists when the name is taken, also by a retired one."""
+        ...
+
+    async def pin_key(self, name: str) -> PinKey | None:
+        """Find a key, retired or not."""
+        ...
+
+    async def pin_keys(self, channel_id: str | None = None) -> list[PinKey]:
+        """List a channel's keys that are not retired, or all keys, oldest first."""
+        ...
+
+    async def retire_pin_key(self, name: str, at: Millis) -> bool:
+        """Take a key out of use; True if it was in use."""
+        ...
+
+    async def advance_pin_counter(self, key_name: str, device: str, counter: int) -> bool:
+        """Note a device's counter; True if it is higher than any before."""
+        ...
+
+    async def add_pin_token(self, token: PinToken) -> None:
+        """Add a token; raises AlreadyExists when the number is taken."""
+        ...
+
+    async def pin_token(self, token: str) -> PinToken | None:
+        """Find a token."""
+        ...
+
+    async def use_pin_token(self, token: str, *, channel_id: str, part_id: str, payment_id: str, now: Millis) -> bool:
+        """Give a token to a part and its payment; True if it was this channel's, unused and not over."""
+        ...
+
+    async def bind_pin_token(self, token: str, record: bytes) -> bool:
+        """Keep the record of a used token; False when it has another one, or was never used."""
+        ...
+
+    async def purge_pin_tokens(self, now: Millis, limit: int) -> int:
+        """Delete at most `limit` tokens whose time is over; returns how many went."""
         ...
 
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from tallystick.adapters.connectors.kinds import Address, ConnectorKind, load_kinds
 from tallystick.adapters.connectors.registry import ConnectorRegistry, open_record
+from tallystick.adapters.pins.process import PinProcess
 from tallystick.bootstrap.office import Office
 from tallystick.bootstrap.parts import connector_registry, pull_queue
 from tallystick.bootstrap.presenting import Presenting
@@ -71,7 +72,7 @@ async def live_test(desk: Office, institution: str) -> tuple[LiveTest, Failure |
         presenting = Presenting(desk)
         if kind.address is not None:
             await _passed(steps, "connection", _connection(presenting.connector(institution), kind.address(settings)))
-        registry = connector_registry(desk, pull_queue(desk), presenting)
+        registry = connector_registry(desk, pull_queue(desk), presenting, PinProcess(desk.layout.pins, desk.clock))
         try:
             connector = await _passed(steps, "sign-on", _sign_on(registry, back_end))
             await _passed(steps, "echo", _echo(connector))

@@ -24,6 +24,7 @@ from tallystick.cli.operator import operator as operators
 from tallystick.cli.pages import pages
 from tallystick.cli.part import part
 from tallystick.cli.payment import payment
+from tallystick.cli.pin import pin
 from tallystick.cli.proposals import group as proposals
 from tallystick.cli.receipt import receipt
 from tallystick.cli.routes import routes
@@ -92,6 +93,7 @@ for command in (
     pages,
     part,
     payment,
+    pin,
     receipt,
     proposals,
     routes,

@@ -8,7 +8,7 @@ from typing import Generic, Protocol, TypeVar
 
 from tallystick.assembly.ports import ClaimBook, MerchantBook, PaymentBook
 from tallystick.audit.ports import AuditBook
-from tallystick.channels.ports import ApiKeyBook, CapabilityBook, ChannelBook, LimitBook, ProposalBook
+from tallystick.channels.ports import ApiKeyBook, CapabilityBook, ChannelBook, LimitBook, PinBook, ProposalBook
 from tallystick.delivery.ports import ConnectorBook, IntentBook, PullBook
 from tallystick.routing.ports import RouteBook
 from tallystick.security.kept import KeptBook
@@ -26,6 +26,7 @@ class Books(
     ApiKeyBook,
     ProposalBook,
     LimitBook,
+    PinBook,
     ReplayBook,
     PaymentBook,
     MerchantBook,

@@ -23,6 +23,21 @@ class MessageIds(Struct, frozen=True, kw_only=True):
     at: Millis
 
 
+class ZoneKey(Struct, frozen=True, kw_only=True):
+    """The PIN key of one back end and the format it wants (0, 3 or 4).
+
+    `block` is a key block under `key`, or under the PIN process's own master key when there is no `key`. Without
+    `block`, `key` is the PIN key itself. Both are hexadecimal text as `crypto.tr31` has it.
+    """
+
+    form: int
+    key: str | None = None
+    block: str | None = None
+
+    def __repr__(self) -> str:
+        return f"ZoneKey(form={self.form})"
+
+
 class Instruction(Struct, frozen=True, kw_only=True):
     """One request to deliver a credential for an order; nothing of it leaves from `expires_at` on."""
 

@@ -14,9 +14,12 @@ from tallystick.delivery.model import (
     PullDelivery,
     PullState,
     Recovery,
+    ZoneKey,
 )
 from tallystick.routing.model import BackEnd
 from tallystick.runtime import Millis
+from tallystick.secret import Pan, Secret
+from tallystick.vault.model import EncipheredPin
 
 
 class IntentBook(Protocol):
@@ -83,6 +86,20 @@ class ConnectorBook(Protocol):
 
     async def put_connector_settings(self, institution: str, sealed: bytes) -> None:
         """Store or replace the sealed settings."""
+        ...
+
+
+class PinTranslator(Protocol):
+    """The key boundary of PINs: the only place where one is clear (PCI PIN 1, 3-3)."""
+
+    async def translate(self, pin: Secret | EncipheredPin, pan: Pan, zone: ZoneKey) -> bytes:
+        """Turn a sender's PIN block into one over `pan` under the back end's key.
+
+        `pin` is a clear format 1 block, or one under the sender's key. Raises Forbidden for a translation that no rule
+        allows or a token that is bound elsewhere, Malformed for a block that is not valid, FieldInvalid and
+        Misconfigured for a number or key that does not fit: this request can never be built. Raises Unavailable when
+        there is no answer: nothing was sent, try again.
+        """
         ...
 
 

@@ -35,6 +35,7 @@ from tallystick.wire.payment import (
     Nothing,
     PaymentCreated,
     PaymentStatus,
+    PinTokenGiven,
 )
 
 TIMEOUT_S: Final = 10.0  # s to connect, and to wait for each piece of an answer
@@ -100,6 +101,10 @@ class TallystickClient:
     ) -> PartReceipt:
         """Send one part; with `payment`, for that created payment and no other."""
         return await self._post("/v1/parts", content, PartReceipt, idempotency_key, payment)
+
+    async def pin_token(self, *, idempotency_key: str | None = None) -> PinTokenGiven:
+        """Ask for a token to build one PIN block over (`sdk.pins.DevicePinKey.block`)."""
+        return await self._post("/v1/pin-tokens", Nothing(), PinTokenGiven, idempotency_key)
 
     async def part_status(self, part: str) -> PartStatus:
         """Ask what became of a part this sender sent."""

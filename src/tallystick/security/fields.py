@@ -8,10 +8,10 @@ from tallystick import limits
 from tallystick.errors import FieldInvalid
 from tallystick.secret import Pan, Secret
 from tallystick.security.folding import fold, fold_digits
+from tallystick.security.pin_text import check_pin_text
 
 _PAN: Final = re.compile(rf"[0-9]{{{limits.PAN_MIN},{limits.PAN_MAX}}}")
 _EXPIRY: Final = re.compile(r"[0-9]{2}(0[1-9]|1[0-2])")
-_PIN_BLOCK_1: Final = re.compile(r"1[4-9A-C][0-9A-F]{14}")
 _CHIP: Final = re.compile(rf"(?:[0-9A-F]{{2}}){{1,{limits.CHIP_MAX}}}")
 _SCHEME: Final = re.compile(r"[a-z0-9-]{2,32}")
 _ACCOUNT: Final = re.compile(r"[a-z0-9-]{2,32}:[^\s:]+")
@@ -30,13 +30,6 @@ def _expiry(value: str) -> Secret:
     if not _EXPIRY.fullmatch(digits):
         raise FieldInvalid("an expiry is given as YYMM", field="fields.expiry")
     return Secret(digits)
-
-
-def _pin_block(value: str) -> Secret:
-    block = fold(value).upper()
-    if not _PIN_BLOCK_1.fullmatch(block):
-        raise FieldInvalid("a PIN is given as an ISO 9564 format 1 block in hex", field="fields.pin_block")
-    return Secret(block)
 
 
 def _chip(value: str) -> Secret:
@@ -82,7 +75,7 @@ def _digits(name: str, length: int) -> Callable[[str], Secret]:
 _CHECKS: Final[Mapping[str, Callable[[str], Secret]]] = {
     "pan": _pan,
     "expiry": _expiry,
-    "pin_block": _pin_block,
+    "pin_block": check_pin_text,
     "chip": _chip,
     "scheme": _scheme,
     "account": _account,

@@ -83,6 +83,7 @@ class Gateway:
             "/v1/payments": {"POST": self._post_payment},
             "/v1/payments/{id}": {"GET": self._get_payment},
             "/v1/payments/{id}/cancel": {"POST": self._cancel},
+            "/v1/pin-tokens": {"POST": self._give_pin_token},
             "/v1/choices": {"POST": self._choose},
             "/v1/numbers": {"POST": self._set_number},
             "/v1/values": {"POST": self._issue_value},
@@ -232,6 +233,12 @@ class Gateway:
             self._platform, caller.arrival, payment_id, sender=caller.sender, key=caller.key
         )
         return Reply(200, body)
+
+    async def _give_pin_token(self, _: Request, caller: Caller) -> Reply:
+        body = await orders.give_pin_token(
+            self._platform, caller.arrival, channel=channel_of(caller), sender=caller.sender, key=caller.key
+        )
+        return Reply(201, body)
 
     async def _choose(self, _: Request, caller: Caller) -> Reply:
         accepted = await orders.settle_quarantine(

@@ -26,6 +26,7 @@ from tallystick.testing.memory_kept import MemoryKept
 from tallystick.testing.memory_limits import MemoryLimits
 from tallystick.testing.memory_merchants import MemoryMerchants
 from tallystick.testing.memory_payments import MemoryClaims
+from tallystick.testing.memory_pins import MemoryPinBook
 from tallystick.testing.memory_pull import MemoryPulls
 from tallystick.testing.memory_routes import MemoryRoutes
 from tallystick.testing.memory_table import Journal
@@ -42,6 +43,7 @@ class MemoryBooks(
     MemoryApiKeys,
     MemoryProposals,
     MemoryLimits,
+    MemoryPinBook,
     MemoryReplay,
     MemoryIntents,
     MemoryMerchants,

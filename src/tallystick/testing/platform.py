@@ -31,6 +31,7 @@ from tallystick.testing.clock import SeededRandomness, VirtualClock
 from tallystick.testing.connector import ScriptedConnector, ScriptedConnectors
 from tallystick.testing.keyring import MemoryKeyring
 from tallystick.testing.memory_store import MemoryStore
+from tallystick.testing.pins import MemoryPins
 from tallystick.testing.quick_stretcher import QuickStretcher
 from tallystick.testing.routes import put_back_end, put_issuer_rules
 from tallystick.wire.keys import IDENTITY_KID, JWE_SUITE, PublishedKey
@@ -173,6 +174,7 @@ class MemoryPlatform:
     recovery_keys: MemoryEpochs
     randomness: SeededRandomness
     receipts: MemoryReceipts
+    pins: MemoryPins
     members: dict[str, Member] = field(default_factory=dict)
 
     async def channel(
@@ -226,7 +228,7 @@ def bank(institution: str = "10000001", **facts: object) -> BackEnd:
 
 async def memory_platform(*, seed: int = 0, own_policies: tuple[SplitPolicy, ...] = ()) -> MemoryPlatform:
     """Return a platform with the built-in policies and shipped issuer rules; it has no channel and no back end yet."""
-    clock, randomness = VirtualClock(), SeededRandomness(seed)
+    clock, randomness, pins = VirtualClock(), SeededRandomness(seed), MemoryPins()
     store = MemoryStore(clock)
     connectors, keyring, receipts = ScriptedConnectors(), MemoryKeyring(), MemoryReceipts()
     opening_keys, epochs, recovery_keys = MemoryOpeningKeys(), MemoryEpochs(randomness), MemoryEpochs(randomness)
@@ -239,13 +241,14 @@ async def memory_platform(*, seed: int = 0, own_policies: tuple[SplitPolicy, ...
         connectors=connectors,
         stretcher=QuickStretcher(),
         counter=Limiter(clock, b"buckets"),
+        pins=pins,
         policies=policies.load((*policies.BUILT_IN, *own_policies)),
         clock=clock,
         randomness=randomness,
         receipts=receipts,
     )
     made = MemoryPlatform(
-        platform, store, clock, connectors, keyring, opening_keys, epochs, recovery_keys, randomness, receipts
+        platform, store, clock, connectors, keyring, opening_keys, epochs, recovery_keys, randomness, receipts, pins
     )
     await made.rules(shipped_rules())
     return made

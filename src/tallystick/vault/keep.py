@@ -8,6 +8,7 @@ from tallystick.errors import CredentialRefused, FieldInvalid, NotFound
 from tallystick.routing.model import BackEnd
 from tallystick.runtime import Clock
 from tallystick.secret import Pan, Secret
+from tallystick.security.pin_text import read_pin_text
 from tallystick.security.ports import Keyring
 from tallystick.vault import holding
 from tallystick.vault.model import AccountCredential, CardCredential, Credential, StoredCredential
@@ -33,7 +34,8 @@ async def store_credential(
 ) -> None:
     """Store or replace a user's credential for an institution, sealed under the user's record key.
 
-    1. A card PIN is stored only for an institution marked as issuer (PCI DSS 3.3.3), else FieldInvalid.
+    1. A card PIN is stored only as a clear block and for an institution marked as issuer (PCI DSS 3.3.3), else
+       FieldInvalid.
     2. The user is registered, else NotFound.
 
     Left to the caller: that the values are well formed (`security.fields`) and the institution serves their scheme.
@@ -42,7 +44,12 @@ async def store_credential(
         StoreFailed: nothing was stored.
     """
     # 1.
-    if isinstance(credential, CardCredential) and credential.pin_block is not None and not institution.issuer:
+    kept_pin = credential.pin_block if isinstance(credential, CardCredential) else None
+    if kept_pin is not None and read_pin_text(kept_pin) is not None:
+        raise FieldInvalid(
+            "a PIN block under a key of its own is for one payment and is never stored", field="pin_block"
+        )
+    if kept_pin is not None and not institution.issuer:
         raise FieldInvalid("the PIN of a card is stored for its issuer only", field="pin_block")
     stored = StoredCredential(
         user_id=owner.user_id,

@@ -4,19 +4,39 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from tallystick.channels.model import PinScheme
 from tallystick.runtime import Millis
 from tallystick.secret import Pan, Secret
 
 
-class CardCredential(Struct, frozen=True, kw_only=True):
-    """A card: number, expiry as YYMM, PIN as an ISO 9564 format 1 block in hex, and chip data, where they are there.
+class EncipheredPin(Struct, frozen=True, kw_only=True):
+    """A PIN block under its sender's key, which only the PIN process opens.
 
+    `form` is 1 or 4; `key_block` the sender's key, wrapped; `ksn` its serial number for this transaction. A format 4
+    block is over `token`, which `record` binds to the card and the payment. `ksn` and `block` are in hex.
+    """
+
+    form: int
+    scheme: PinScheme
+    key_block: str
+    block: Secret
+    payment_id: str
+    ksn: str | None = None
+    token: str | None = None
+    record: bytes | None = None
+
+
+class CardCredential(Struct, frozen=True, kw_only=True):
+    """A card: number, expiry as YYMM, PIN and chip data, where they are there.
+
+    The PIN is `pin_block`, a clear ISO 9564 format 1 block in hex, or `pin`, one under its sender's key; never both.
     `chip` is the EMV data of DE55 in upper-case hex; it is passed through as it is.
     """
 
     pan: Pan
     expiry: Secret | None = None
     pin_block: Secret | None = None
+    pin: EncipheredPin | None = None
     chip: Secret | None = None
 
 

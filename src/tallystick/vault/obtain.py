@@ -11,10 +11,12 @@ from tallystick.errors import CredentialRefused
 from tallystick.routing.model import BackEnd, NumberPolicy
 from tallystick.runtime import Clock
 from tallystick.secret import Pan, Secret
+from tallystick.security.pin_text import read_pin_text
 from tallystick.security.ports import Keyring
 from tallystick.vault.keep import pick
 from tallystick.vault.model import AccountCredential, CardCredential, Credential
-from tallystick.vault.ports import Stretcher, VaultStore
+from tallystick.vault.pins import obtain_pin
+from tallystick.vault.ports import PinBinder, Stretcher, VaultStore
 
 
 def routing_facts(kind: CredentialKind, fields: Mapping[str, Secret], payment: Payment, currency: str) -> RoutingFacts:
@@ -43,6 +45,8 @@ async def obtain(
     *,
     back_end: BackEnd,
     claimed_by: str | None,
+    payment_id: str,
+    pins: PinBinder,
     store: VaultStore,
     keyring: Keyring,
     stretcher: Stretcher,
@@ -53,16 +57,19 @@ async def obtain(
     With a login, the number of an institution that has dynamic ones is either the payment's element, issued to a user,
     or a field of the part: a stolen password alone pays nothing there.
 
-    Raises CredentialRefused when a field is missing, or for any reason of `keep.pick`; Unavailable as `keep.pick` does.
+    Raises CredentialRefused when a field is missing, or for any reason of `keep.pick` and `pins.obtain_pin`;
+    Unavailable as they do.
     """
     try:
         match kind:
             case CredentialKind.CARD:
-                pan = Pan(fields["pan"].reveal())
+                pan, entered = Pan(fields["pan"].reveal()), fields.get("pin_block")
+                text = None if entered is None else read_pin_text(entered)
                 return CardCredential(
                     pan=pan,
                     expiry=fields.get("expiry"),
-                    pin_block=fields.get("pin_block"),
+                    pin_block=entered if text is None else None,
+                    pin=None if text is None else await obtain_pin(text, pan, payment_id, store, pins),
                     chip=fields.get("chip"),
                 )
             case CredentialKind.ACCOUNT:

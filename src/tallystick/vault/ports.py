@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from tallystick.assembly.ports import ClaimBook
+from tallystick.channels.ports import PinBook
 from tallystick.crypto.passwords import StretchedPassword
 from tallystick.runtime import Millis
-from tallystick.secret import Secret
+from tallystick.secret import Pan, Secret
 from tallystick.vault.model import Notice, StoredCredential, User
 
 T = TypeVar("T")
@@ -79,7 +80,7 @@ class NoticeBook(Protocol):
         ...
 
 
-class VaultBooks(UserBook, NoticeBook, ClaimBook, Protocol):
+class VaultBooks(UserBook, NoticeBook, ClaimBook, PinBook, Protocol):
     """All books of this stage, inside one transaction."""
 
 
@@ -88,6 +89,17 @@ class VaultStore(Protocol):
 
     async def transact(self, work: Callable[[VaultBooks], Awaitable[T]]) -> T:
         """Run `work` in one transaction, durable when this returns; raises StoreFailed when it could not be kept."""
+        ...
+
+
+class PinBinder(Protocol):
+    """What binds the number in a PIN block to a card (PCI PIN 3-3)."""
+
+    async def bind(self, token: str, pan: Pan, payment_id: str) -> bytes:
+        """Return the record that binds a token to a card and a payment.
+
+        Raises Forbidden for a token that could be a card number; Unavailable when there is no answer: try again.
+        """
         ...
 
 

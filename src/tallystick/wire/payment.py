@@ -41,6 +41,13 @@ class PaymentCreated(Struct, frozen=True, kw_only=True):
     code: str
 
 
+class PinTokenGiven(Struct, frozen=True, kw_only=True):
+    """The answer to `POST /v1/pin-tokens`: a number to build one format 4 PIN block over, and until when."""
+
+    token: str
+    expires_at: int
+
+
 class PaymentStatus(Struct, frozen=True, kw_only=True):
     """What a payment's owner may see. No part's content, no full number."""
 

@@ -22,6 +22,7 @@ from tallystick.crypto.x509 import make_csr, new_private_key
 from tallystick.delivery.model import Instruction, MessageIds, Original
 from tallystick.runtime import Millis, SystemClock
 from tallystick.secret import Pan, Secret
+from tallystick.testing.pins import MemoryPins
 from tallystick.testing.sandbox.unionpay import UnionPaySandbox
 from tallystick.testing.sandbox.unionpay_config import SandboxConfig
 from tallystick.vault.model import CardCredential
@@ -64,7 +65,7 @@ class Place:
 
     def connector(self, port: int, who: str = "platform", **changes: Any) -> Iso8583Connector:
         context = client_context(self.ca.trust, *self.made[who])
-        return Iso8583Connector(settings(port=port, **changes), context, SystemClock())
+        return Iso8583Connector(settings(port=port, **changes), context, SystemClock(), MemoryPins())
 
 
 def make_place(directory: Path) -> Place:

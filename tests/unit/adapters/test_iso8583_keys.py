@@ -34,6 +34,7 @@ from tallystick.errors import (
 )
 from tallystick.secret import Pan, Secret
 from tallystick.testing.clock import SeededRandomness, VirtualClock
+from tallystick.testing.pins import MemoryPins
 
 EXCHANGE: Final[dict[str, Any]] = {"keys": "exchange", "zone_key": ZONE_KEY, "mac_key": None, "pin_key": None}
 ECHO: Final = {"t": "0800", "7": "1125000000", "11": "000001", "70": "301"}
@@ -58,6 +59,13 @@ def installed(clock: VirtualClock | None = None) -> SessionKeys:
     return keys
 
 
+async def test_an_exchanged_pin_key_stays_in_its_block() -> None:
+    held = repr(vars(installed()))
+
+    assert TDES_KEY not in held.upper()
+    assert repr(bytes.fromhex(TDES_KEY)) not in held
+
+
 def numbered(n: int) -> str:
     return f"{n:032X}"
 
@@ -77,7 +85,7 @@ def test_exchanged_keys_are_usable_when_both_are_there() -> None:
     with pytest.raises(NotSent):
         keys.sign(ECHO)
     with pytest.raises(NotSent):
-        keys.pin_block(pin.pin_block_1(Secret(PIN)), Pan(PAN))
+        keys.pin_zone()
     keys.install(KeyType.MAC, block(MAC_KEY, MAC))
     assert not keys.usable
     keys.install(KeyType.PIN, block(TDES_KEY, PIN_USE))
@@ -85,8 +93,9 @@ def test_exchanged_keys_are_usable_when_both_are_there() -> None:
     assert keys.usable
 
 
-def test_a_pin_block_is_made_under_the_pin_key() -> None:
-    enciphered = installed().pin_block(pin.pin_block_1(Secret(PIN)), Pan(PAN))
+@pytest.mark.parametrize("keys", [installed(), SessionKeys(settings(), VirtualClock())], ids=["exchanged", "given"])
+async def test_a_pin_block_is_made_under_the_pin_key(keys: SessionKeys) -> None:
+    enciphered = await MemoryPins().translate(pin.pin_block_1(Secret(PIN)), Pan(PAN), keys.pin_zone())
 
     pin.verify(enciphered, Pan(PAN), bytes.fromhex(TDES_KEY), PinFormat.ISO_0, Secret(PIN))
 

@@ -31,6 +31,7 @@ from tallystick.service.background import Carriers
 from tallystick.service.gateway import Gateway
 from tallystick.service.pull import PullDesk
 from tallystick.service.server import PEER
+from tallystick.testing.pins import MemoryPins
 from tallystick.testing.platform import MemoryPlatform, bank, memory_platform
 from tallystick.testing.sandbox.pull_back_end import PullBackEnd
 from tallystick.testing.sandbox.record import Record
@@ -185,6 +186,7 @@ async def open_world() -> AsyncIterator[World]:
         epochs=memory.epochs,
         recovery_keys=memory.recovery_keys,
         connectors=memory.connectors,
+        pins=MemoryPins(),
         stretcher=memory.platform.stretcher,
         counter=memory.platform.counter,
         policies=memory.platform.policies,

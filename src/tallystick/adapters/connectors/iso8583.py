@@ -17,7 +17,8 @@ from tallystick.adapters.connectors.iso8583_pool import Pool
 from tallystick.adapters.connectors.iso8583_session import Session
 from tallystick.adapters.connectors.iso8583_settings import Iso8583Settings
 from tallystick.delivery.model import Answer, Finding, Instruction, MessageIds, Original, Recovery
-from tallystick.errors import DeliveryError, NotSent, OutcomeUnknown, Refused, ReversalRefused, Unfit
+from tallystick.delivery.ports import PinTranslator
+from tallystick.errors import DeliveryError, NotSent, OutcomeUnknown, Refused, ReversalRefused, Unavailable, Unfit
 from tallystick.runtime import Clock
 from tallystick.vault.model import CardCredential
 
@@ -33,11 +34,14 @@ class Iso8583Connector:
     Many requests share a connection; `iso8583_matching` finds their answers. Nothing is ever sent twice.
     """
 
-    def __init__(self, settings: Iso8583Settings, ssl_context: ssl.SSLContext, clock: Clock) -> None:
+    def __init__(
+        self, settings: Iso8583Settings, ssl_context: ssl.SSLContext, clock: Clock, pins: PinTranslator
+    ) -> None:
         self.counts = Counts()
         self._settings = settings
         self._ssl_context = ssl_context
         self._zone: dt.tzinfo = ZoneInfo(settings.zone)
+        self._pins = pins
         self._keys = SessionKeys(settings, clock)
         self._session = Session(settings, self._keys, clock)
         self._matcher = Matcher(self.counts)
@@ -58,7 +62,8 @@ class Iso8583Connector:
 
         1. The request can be built: else Unfit.
         2. A connection is up and signed on, and session keys are there: else NotSent.
-        3. Its PIN block can be translated for this back end, and its elements have the agreed form: else Unfit.
+        3. Its PIN block is translated for this back end by the PIN process, which is there (else NotSent), and its
+           elements have the agreed form: else Unfit.
         4. The answer is authenticated (`Link.exchange`), belongs to the request and tells an outcome (`judge`): else
            OutcomeUnknown.
 
@@ -76,10 +81,12 @@ class Iso8583Connector:
         link = await self._link()
         # 3.
         try:
-            if card.pin_block is not None:
-                block = self._keys.pin_block(card.pin_block, card.pan)
+            if (entered := card.pin or card.pin_block) is not None:
+                block = await self._pins.translate(entered, card.pan, self._keys.pin_zone())
                 request |= pin_elements(request, block, self._settings)
             signed = self._keys.sign(request)
+        except Unavailable as away:
+            raise NotSent("the PIN cannot be translated now") from away
         except Refused as unfit:
             raise _unfit(unfit) from unfit
         # 4.

@@ -19,16 +19,16 @@ from tallystick.adapters.connectors.iso8583_settings import (
     check_session_keys,
     key_bytes,
 )
-from tallystick.crypto import mac, pin_translate, tr31
+from tallystick.crypto import kdf, mac, tr31
 from tallystick.crypto.mac import MacAlgorithm
 from tallystick.crypto.pin import PinFormat
 from tallystick.crypto.tr31 import WrappedKey
 from tallystick.crypto.tr31_header import KeyAlgorithm, KeyUsage, ModeOfUse, read_header
+from tallystick.delivery.model import ZoneKey
 from tallystick.errors import Malformed, NotSent, SignatureInvalid
 from tallystick.iso8583.message import Codec
 from tallystick.iso8583.spec import specification
 from tallystick.runtime import Clock, Millis
-from tallystick.secret import Pan, Secret
 
 OVERLAP_MS: Final = round(TIMEOUT_MAX_S * 1000)  # ms a replaced MAC key is taken: as long as any answer may come
 PREVIOUS_MAX: Final = 4  # replaced MAC keys that are taken at the same time
@@ -76,11 +76,13 @@ class SessionKeys:
         self._reader = Codec(self._spec, _no_key, _no_key_to_check, settings.mac_text)
         self._mac: _MacKey | None = None
         self._previous: list[tuple[_MacKey, Millis]] = []
-        self._pin: bytes | None = None
+        self._pin: ZoneKey | None = None
+        self._pin_mark = b""  # stands for the PIN key in a comparison, so that the key itself need not stay
         self._since = clock.now()
         self._troubles = 0
         if settings.mac_key is not None and settings.pin_key is not None:
-            self._mac, self._pin = self._mac_key(key_bytes(settings.mac_key)), key_bytes(settings.pin_key)
+            self._mac = self._mac_key(key_bytes(settings.mac_key))
+            self._pin = ZoneKey(form=self._form, key=settings.pin_key.reveal())
 
     @property
     def exchanged(self) -> bool:
@@ -123,11 +125,11 @@ class SessionKeys:
         """Decode a message without believing it; raises Malformed."""
         return self._reader.decode(message)
 
-    def pin_block(self, block_1: Secret, pan: Pan) -> bytes:
-        """Translate a format 1 block for the back end (`pin_translate`); raises NotSent while there is no PIN key."""
+    def pin_zone(self) -> ZoneKey:
+        """Say under which key, in which format PIN blocks go; raises NotSent while there is no PIN key."""
         if self._pin is None:
             raise NotSent("there is no PIN key for this back end yet")
-        return pin_translate.translate_clear(block_1, pan, self._pin, self._form)
+        return self._pin
 
     def control(self, kind: KeyType) -> str:
         """Write DE53 of a key reset: the key's type and a double length."""
@@ -169,7 +171,10 @@ class SessionKeys:
         # 5.
         if hmac.compare_digest(key, zone_key):
             raise Malformed("the session key is the zone key")
-        self._replace(kind, key)
+        if kind is KeyType.PIN:
+            self._replace_pin(key, block)
+        else:
+            self._replace_mac(key)
         return value
 
     def trouble(self) -> None:
@@ -182,20 +187,27 @@ class SessionKeys:
         """Note a message that speaks of right keys."""
         self._troubles = 0
 
-    def _replace(self, kind: KeyType, key: bytes) -> None:
-        if kind is KeyType.PIN:
-            check_session_keys(self._settings.mac, self._mac.key if self._mac else b"", self._form, key)
-            self._pin = key
-            self.fine()
-            self._since = self._clock.now()
-            return
+    def _replace_pin(self, key: bytes, block: str) -> None:
+        """Keep the key as the block it came in: the PIN process opens it for each translation."""
+        check_session_keys(self._settings.mac, self._mac.key if self._mac else b"", self._form, key)
+        zone_key = self._settings.zone_key
+        self._pin = ZoneKey(form=self._form, key=zone_key.reveal() if zone_key is not None else None, block=block)
+        self._pin_mark = self._mark(key)
+        self.fine()
+        self._since = self._clock.now()
+
+    def _replace_mac(self, key: bytes) -> None:
         mac.check_key(self._settings.mac, key)
-        if self._pin is not None and hmac.compare_digest(self._pin, key):
+        if hmac.compare_digest(self._pin_mark, self._mark(key)):
             raise Malformed("the MAC key is the PIN key: the purposes of keys never mix")
         if self._mac is not None:
             replaced = self._mac, Millis(self._clock.now() + OVERLAP_MS)
             self._previous = [replaced, *self._previous][:PREVIOUS_MAX]
         self._mac = self._mac_key(key)
+
+    def _mark(self, key: bytes) -> bytes:
+        zone_key = self._settings.zone_key
+        return b"" if zone_key is None else kdf.digest(key_bytes(zone_key), "session key", key.hex())
 
     def _mac_key(self, key: bytes) -> _MacKey:
         make, check = partial(mac.tag, self._settings.mac, key), partial(mac.verify, self._settings.mac, key)

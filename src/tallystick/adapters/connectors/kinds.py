@@ -31,7 +31,7 @@ from tallystick.adapters.connectors.rest_settings import RestSettings
 from tallystick.adapters.connectors.visa import VisaConnector
 from tallystick.adapters.connectors.visa_settings import VisaSettings
 from tallystick.crypto.signing import Signer
-from tallystick.delivery.ports import Connector
+from tallystick.delivery.ports import Connector, PinTranslator
 from tallystick.delivery.pull_queue import PullQueue
 from tallystick.errors import Misconfigured
 from tallystick.runtime import Clock, Randomness
@@ -46,7 +46,7 @@ class ConnectorTools:
 
     `institution` is the id of the back end it is for. `ssl_context` trusts the platform's authority and presents the
     platform's certificate. `signer` is the platform's identity key, which back ends know as `keyid`. `queue` holds the
-    deliveries that back ends fetch.
+    deliveries that back ends fetch. `pins` translates PIN blocks: a connector never sees a PIN.
     """
 
     institution: str
@@ -56,6 +56,7 @@ class ConnectorTools:
     clock: Clock
     randomness: Randomness
     queue: PullQueue
+    pins: PinTranslator
 
 
 class Address(Struct, frozen=True):
@@ -112,7 +113,7 @@ def _loaded(point: EntryPoint) -> ConnectorKind:
 
 
 def _iso8583(settings: bytes, tools: ConnectorTools) -> Connector:
-    return Iso8583Connector(iso8583_settings.decode_settings(settings), tools.ssl_context, tools.clock)
+    return Iso8583Connector(iso8583_settings.decode_settings(settings), tools.ssl_context, tools.clock, tools.pins)
 
 
 def _rest(settings: bytes, tools: ConnectorTools) -> Connector:

@@ -67,8 +67,8 @@ class VisaConnector:
         """
         # 1.
         card = instruction.credential
-        if not isinstance(card, CardCredential) or card.expiry is None or card.chip is not None:
-            raise Unfit("the wallet takes a card number with its expiry, perhaps a PIN, and nothing else")
+        if not isinstance(card, CardCredential) or card.expiry is None or card.chip is not None or card.pin is not None:
+            raise Unfit("the wallet takes a card number with its expiry, perhaps a clear PIN block, and nothing else")
         order, ids = instruction.order, instruction.ids
         request = wire.Authorization(
             idempotency_key=ids.key,

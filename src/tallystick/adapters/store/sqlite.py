@@ -27,6 +27,7 @@ from tallystick.adapters.store.sqlite_merchants import SqliteMerchants
 from tallystick.adapters.store.sqlite_open import connect
 from tallystick.adapters.store.sqlite_parts import SqliteParts
 from tallystick.adapters.store.sqlite_payments import SqlitePayments
+from tallystick.adapters.store.sqlite_pins import SqlitePins
 from tallystick.adapters.store.sqlite_pull import SqlitePulls
 from tallystick.adapters.store.sqlite_replay import SqliteReplay
 from tallystick.adapters.store.sqlite_routes import SqliteConnectors, SqliteRoutes
@@ -53,6 +54,7 @@ class SqliteBooks(
     SqliteApiKeys,
     SqliteProposals,
     SqliteLimits,
+    SqlitePins,
     SqliteReplay,
     SqlitePayments,
     SqliteParts,

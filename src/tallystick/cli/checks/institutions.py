@@ -11,6 +11,7 @@ from msgspec import Struct
 from tallystick.adapters.connectors.iso8583_settings import Iso8583Settings, Keys, decode_settings
 from tallystick.adapters.connectors.kinds import load_kinds
 from tallystick.adapters.connectors.registry import open_record
+from tallystick.adapters.pins.process import PinProcess
 from tallystick.bootstrap.office import Office
 from tallystick.bootstrap.parts import connector_registry, pull_queue
 from tallystick.bootstrap.presenting import Presenting
@@ -102,7 +103,8 @@ async def recovery(scene: Scene) -> str:
     """An unknown outcome can be asked for or reversed."""
     found = await _active(scene)
     async with scene.desk() as desk:
-        registry = connector_registry(desk, pull_queue(desk), Presenting(desk))
+        pins = PinProcess(desk.layout.pins, desk.clock)  # never started: nothing is translated here
+        registry = connector_registry(desk, pull_queue(desk), Presenting(desk), pins)
         try:
             ways = {each.back_end.name: (await registry.connector(each.back_end)).recovery for each in found}
         except NotSent as unusable:

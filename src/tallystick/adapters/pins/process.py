@@ -1,0 +1,194 @@
+"""The PIN process as the serving one sees it: started, asked one thing at a time, restarted when it dies.
+
+It fails closed: without an answer in time the process is ended, and the payment waits for the next one.
+"""
+
+import asyncio
+import contextlib
+import sys
+from asyncio import IncompleteReadError
+from asyncio.subprocess import PIPE, Process
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from tallystick.adapters.pins import program
+from tallystick.adapters.pins.messages import (
+    LENGTH,
+    Answered,
+    Asked,
+    Bind,
+    DeviceKey,
+    Failed,
+    ImportKey,
+    MakeKey,
+    Translate,
+    TranslateClear,
+    answered,
+    body_length,
+    frame,
+)
+from tallystick.channels.model import PinScheme
+from tallystick.delivery.model import ZoneKey
+from tallystick.errors import (
+    FieldInvalid,
+    Forbidden,
+    Malformed,
+    Misconfigured,
+    SignatureInvalid,
+    TallystickError,
+    Unavailable,
+)
+from tallystick.runtime import Clock
+from tallystick.secret import Pan, Secret
+from tallystick.vault.model import EncipheredPin
+
+ANSWER_S: Final = 2.0  # s for one answer; it takes well below a millisecond
+START_S: Final = 10.0  # s for a start on a busy machine
+REST_MS: Final = 1_000  # ms after a start that failed until the next one
+ERRORS: Final = {each.__name__: each for each in (FieldInvalid, Forbidden, Malformed, Misconfigured, SignatureInvalid)}
+
+
+class PinDesk:
+    """Speak the messages of the PIN box over whatever carries them; `ask` is all a carrier adds."""
+
+    async def ask(self, message: Asked) -> Answered:
+        """Carry a message to the box; raises Unavailable when no answer came."""
+        raise NotImplementedError
+
+    async def translate(self, pin: Secret | EncipheredPin, pan: Pan, zone: ZoneKey) -> bytes:
+        """Translate a PIN block (`delivery.ports.PinTranslator`)."""
+        if isinstance(pin, Secret):
+            return bytes.fromhex(await self._value(TranslateClear(block=pin.reveal(), pan=pan.reveal(), zone=zone)))
+        message = Translate(
+            form=pin.form,
+            scheme=pin.scheme,
+            key=pin.key_block,
+            ksn=pin.ksn,
+            block=pin.block.reveal(),
+            token=pin.token,
+            record=None if pin.record is None else pin.record.hex(),
+            payment_id=pin.payment_id,
+            pan=pan.reveal(),
+            zone=zone,
+        )
+        return bytes.fromhex(await self._value(message))
+
+    async def bind(self, token: str, pan: Pan, payment_id: str) -> bytes:
+        """Bind a token to a card and a payment (`vault.ports.PinBinder`)."""
+        return bytes.fromhex(await self._value(Bind(token=token, pan=pan.reveal(), payment_id=payment_id)))
+
+    async def make_key(self) -> str:
+        """Make a base key for the devices of a channel; returns its key block."""
+        return await self._value(MakeKey())
+
+    async def import_key(self, scheme: PinScheme, transport: Secret, block: str) -> str:
+        """Take a foreign key; returns its key block. Raises the errors of `crypto.tr31.unwrap`."""
+        return await self._value(ImportKey(scheme=scheme, transport=transport.reveal(), block=block))
+
+    async def device_key(self, key_block: str, device: bytes) -> Secret:
+        """Derive the initial key of one device, in hexadecimal, for that device's profile."""
+        return Secret(await self._value(DeviceKey(key=key_block, device=device.hex())))
+
+    async def _value(self, message: Asked) -> str:
+        answer = await self.ask(message)
+        if isinstance(answer, Failed):
+            raise ERRORS.get(answer.error, Misconfigured)(answer.detail)
+        return answer.value
+
+
+class PinProcess(PinDesk):
+    """Keep one PIN process for a directory of keys; use it as an asynchronous context."""
+
+    def __init__(self, directory: Path, clock: Clock) -> None:
+        self._directory = directory
+        self._clock = clock
+        self._process: Process | None = None
+        self._turn = asyncio.Lock()
+        self._failed_at: int | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Return the process id while it runs."""
+        running = self._process is not None and self._process.returncode is None
+        return self._process.pid if running and self._process is not None else None
+
+    async def start(self) -> None:
+        """Start the process; raises Misconfigured when it does not come up (its standard error says why)."""
+        async with self._turn:
+            try:
+                await self._start()
+            except Unavailable as failed:
+                raise Misconfigured("the PIN process does not start; see the line it printed") from failed
+
+    async def ask(self, message: Asked) -> Answered:
+        """Ask, and restart the process first if it died; raises Unavailable, as does every later call until it runs."""
+        async with self._turn:
+            process = await self._running()
+            try:
+                return await _exchange(process, message)
+            except (TimeoutError, OSError, IncompleteReadError, msgspec.MsgspecError, TallystickError) as broken:
+                await self._end()
+                raise Unavailable("the PIN process gave no answer; try again") from broken
+            except BaseException:  # a caller that went away leaves an answer nobody reads
+                await self._end()
+                raise
+
+    async def aclose(self) -> None:
+        """End the process and wait for it."""
+        async with self._turn:
+            await self._end()
+
+    async def _running(self) -> Process:
+        if self._process is None or self._process.returncode is not None:
+            now = self._clock.now()
+            if self._failed_at is not None and 0 <= now - self._failed_at < REST_MS:
+                raise Unavailable("the PIN process does not start; try again")
+            await self._start()
+        if self._process is None:
+            raise Unavailable("the PIN process was closed")
+        return self._process
+
+    async def _start(self) -> None:
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-m", program.__name__, str(self._directory)),
+                stdin=PIPE,
+                stdout=PIPE,
+                start_new_session=True,  # Ctrl-C reaches the serving process only, which still drains
+                env={},
+            )
+            async with asyncio.timeout(START_S):
+                await _read(self._process)
+        except (TimeoutError, OSError, IncompleteReadError) as failed:
+            await self._end()
+            self._failed_at = self._clock.now()
+            raise Unavailable("the PIN process does not start; try again") from failed
+        self._failed_at = None
+
+    async def _end(self) -> None:
+        """Kill it, and wait until it and its pipes are gone: it has nothing to finish."""
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            with contextlib.suppress(OSError):
+                await process.communicate()
+
+
+async def _exchange(process: Process, message: Asked) -> Answered:
+    if process.stdin is None:
+        raise OSError("no pipe")
+    async with asyncio.timeout(ANSWER_S):
+        process.stdin.write(frame(message))
+        await process.stdin.drain()
+        return await _read(process)
+
+
+async def _read(process: Process) -> Answered:
+    if process.stdout is None:
+        raise OSError("no pipe")
+    head = await process.stdout.readexactly(LENGTH.size)
+    answer: Answered = answered.decode(await process.stdout.readexactly(body_length(head)))
+    return answer
