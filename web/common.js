@@ -216,6 +216,7 @@ const KINDS = {
   expiry: { inputmode: "numeric", autocomplete: "cc-exp", maxlength: 9 },
   account: { autocomplete: "username", maxlength: 64, autocapitalize: "none", spellcheck: "false" },
   username: { autocomplete: "username", maxlength: 64, autocapitalize: "none", spellcheck: "false" },
+  number: { inputmode: "numeric", autocomplete: "one-time-code", maxlength: 12 },
   secret: { type: "password", autocomplete: "current-password", maxlength: 128 },
   password: { type: "password", autocomplete: "current-password", maxlength: 128 },
   code: { autocomplete: "one-time-code", autocapitalize: "characters", spellcheck: "false", maxlength: 40 },
@@ -233,6 +234,7 @@ const READERS = {
     return found ? { value: found[2] + found[1] } : { wrong: "badExpiry" };
   },
   account: (text) => (/^[a-z0-9-]{2,32}:[^\s:]+$/.test(folded(text)) ? { value: folded(text) } : { wrong: "badAccount" }),
+  number: (text) => (/^\d{8}$/.test(digits(text)) ? { value: digits(text) } : { wrong: "badNumber" }),
   code: (text) => {
     const code = digits(text).toUpperCase();
     return /^[2-9A-HJ-NP-Y]{14}$/.test(code) ? { value: code } : { wrong: "badCode" };
@@ -242,8 +244,8 @@ const READERS = {
 function field(name, required) {
   const described = element("p", { id: `${name}-hint`, class: "hint" }, say(`${name}Hint`));
   const fault = element("p", { id: `${name}-fault`, class: "fault", hidden: true });
-  const input = element("input", {
-    id: name, name, type: "text", required, "aria-describedby": `${name}-hint ${name}-fault`, dir: "auto", ...KINDS[name],
+  const input = element(name === "institution" ? "select" : "input", {
+    id: name, name, type: name === "institution" ? undefined : "text", required, "aria-describedby": `${name}-hint ${name}-fault`, dir: "auto", ...KINDS[name],
   });
   const brand = name === "pan" ? element("output", { class: "brand", for: name }) : null;
   if (brand) {
@@ -251,8 +253,25 @@ function field(name, required) {
       brand.textContent = BRANDS.find(([leading]) => leading.test(digits(input.value)))?.[1] ?? "";
     });
   }
+  if (name === "institution") fillChoices(input);
   const label = element("label", { for: name }, say(name === "code" ? "codeLabel" : name));
   return element("div", { class: "field" }, label, described, element("div", { class: "entry" }, input, brand), fault);
+}
+
+/** Offer the back ends of this payment; the number is asked for where the chosen one wants it. */
+function fillChoices(select) {
+  const { choices } = page.view;
+  select.append(...choices.map(({ id, name }) => element("option", { value: id }, name)));
+  const adapt = () => {
+    const numbered = choices.find(({ id }) => id === select.value)?.numbered ?? false;
+    const input = place("number");
+    if (!input) return;
+    input.required = numbered;
+    input.closest(".field").hidden = !numbered;
+    if (!numbered) input.value = "";
+  };
+  select.addEventListener("change", adapt);
+  queueMicrotask(adapt);
 }
 
 /** Read a form's fields; shows what is wrong in a summary and beside each field, and returns null. */
@@ -263,7 +282,7 @@ function readForm(form, fields) {
     const input = form.elements[name];
     const empty = input.value === "";
     const read = READERS[name] ?? ((text) => ({ value: name === "username" ? folded(text) : text }));
-    const { value, wrong: why } = empty ? { wrong: required ? "missing" : undefined } : read(input.value);
+    const { value, wrong: why } = empty ? { wrong: required || input.required ? "missing" : undefined } : read(input.value);
     const fault = place(`${name}-fault`);
     fault.textContent = why ? say(why) : "";
     fault.hidden = !why;

@@ -22,6 +22,7 @@ from tallystick.delivery.books import Books
 from tallystick.errors import AlreadyFinal, Forbidden, NotFound
 from tallystick.outcomes.model import shown_to_senders
 from tallystick.path import Platform, payment_texts
+from tallystick.routing.model import NumberPolicy, RoutingTable, Status
 from tallystick.runtime import Millis, Randomness
 from tallystick.secret import Secret
 from tallystick.security.idempotency import answer_once
@@ -29,7 +30,7 @@ from tallystick.security.model import Arrival, Sender
 from tallystick.security.ports import Keyring, Purpose
 from tallystick.security.sealing import Sealing
 from tallystick.security.verify import verify
-from tallystick.wire.page import PageField, PageOrder, PageStatus, PageView
+from tallystick.wire.page import PageChoice, PageField, PageOrder, PageStatus, PageView
 from tallystick.wire.payment import Done
 
 MATCH_FIRST: Final = 10  # the lowest match number; two digits are read aloud without mistakes
@@ -110,6 +111,7 @@ async def view(platform: Platform, books: Books, visitor: Visitor, now: Millis) 
     attached = await books.attachment(payment.id)
     policy = platform.policies[payment.policy]
     fields = page_fields(policy, visitor.channel)
+    offered = any(field.name == "institution" for field in fields)
     return PageView(
         session=visitor.capability.session or "",
         payment=payment.id,
@@ -129,6 +131,22 @@ async def view(platform: Platform, books: Books, visitor: Visitor, now: Millis) 
         now=now,
         status=await status(books, visitor.capability),
         return_url=attached.return_url if attached is not None else None,
+        choices=_choices(await books.routing_table(), payment, order.currency) if offered else (),
+    )
+
+
+def _choices(table: RoutingTable, payment: Payment, currency: str) -> tuple[PageChoice, ...]:
+    """Return the back ends at which a payer may have stored a credential, by name: those this payment can go to."""
+    fit = [
+        back_end
+        for back_end in table.back_ends
+        if back_end.status is not Status.SUSPENDED
+        and (not payment.allowed or back_end.id in payment.allowed)
+        and (not back_end.currencies or currency in back_end.currencies)
+    ]
+    return tuple(
+        PageChoice(id=each.id, name=each.name, numbered=each.numbers is not NumberPolicy.NONE)
+        for each in sorted(fit, key=lambda back_end: back_end.name)
     )
 
 

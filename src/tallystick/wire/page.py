@@ -39,6 +39,14 @@ class PageField(Struct, frozen=True, kw_only=True):
     required: bool
 
 
+class PageChoice(Struct, frozen=True, kw_only=True):
+    """A back end that the payer may pick; with `numbered` it wants the payer's number."""
+
+    id: str
+    name: str
+    numbered: bool
+
+
 class PageStatus(Struct, frozen=True, kw_only=True):
     """Where the payment stands, as its pages are told: never what the other page sent, nor whether it was right.
 
@@ -58,7 +66,7 @@ class PageView(Struct, frozen=True, kw_only=True):
     """The answer to a session's start: all that the page shows and needs.
 
     `bound` are the texts a part's envelope is bound to, `keys` is the published key list (compact JWS), `return_url` is
-    where the shop wants the payer back.
+    where the shop wants the payer back, `choices` are the back ends for the field `institution`.
     """
 
     session: str
@@ -72,6 +80,7 @@ class PageView(Struct, frozen=True, kw_only=True):
     now: int
     status: PageStatus
     return_url: str | None = None
+    choices: tuple[PageChoice, ...] = ()
 
 
 class PageLink(Struct, frozen=True, kw_only=True):

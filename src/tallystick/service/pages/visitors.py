@@ -27,7 +27,7 @@ V4_PREFIX: Final = 24  # bits of an IPv4 address that count as one network
 V6_PREFIX: Final = 48  # bits of an IPv6 address that count as one network
 KINDS: Final = {PageKind.PC: ChannelKind.PC_BROWSER, PageKind.PHONE: ChannelKind.MOBILE}
 FIELDS: Final = {
-    PageKind.PC: frozenset({"pan", "expiry", "scheme", "account", "username"}),
+    PageKind.PC: frozenset({"pan", "expiry", "scheme", "account", "username", "institution", "number"}),
     PageKind.PHONE: frozenset({"secret", "password"}),
 }
 _VALUE: Final = re.compile(r"[0-9a-f]{32}")

@@ -4556,6 +4556,8 @@ const LANGUAGES = {
     expiry: "Valid until (month / year)", expiryHint: "For example 04/29",
     account: "Account", accountHint: "As provider:name, for example qianbao:li.lei",
     username: "User name", usernameHint: "The name you registered with",
+    institution: "Pay from", institutionHint: "Where you stored the account or card that pays",
+    number: "Your number", numberHint: "The 8 digits we sent you, or those your authenticator app shows now",
     secret: "Payment password", secretHint: "The payment password of the account; never your card’s PIN",
     password: "Password", passwordHint: "The password of your user name",
     continue: "Continue on your phone", approve: "Approve and pay", decline: "Decline", cancel: "Cancel this payment",
@@ -4586,7 +4588,7 @@ const LANGUAGES = {
     codeTitle: "Enter the code", codeLabel: "Code from the other screen", codeHint: "14 letters and digits; spaces do not matter",
     open: "Open the payment", problems: "Please correct this", noLink: "This address needs a link",
     noLinkHow: "Open the payment from the shop again.", failed: "This did not work",
-    badPan: "Enter 12 to 19 digits", badExpiry: "Enter month and year, for example 04/29", badAccount: "Enter the account as provider:name",
+    badPan: "Enter 12 to 19 digits", badNumber: "A number has 8 digits", badExpiry: "Enter month and year, for example 04/29", badAccount: "Enter the account as provider:name",
     missing: "Enter this", badCode: "A code has 14 letters and digits",
     link_refused: "This link was used or has run out. Show a new code on the other screen, or open the payment from the shop again.",
     same_channel: "Both halves would come from one browser. Open this page on another device, or in another browser.",
@@ -4598,6 +4600,7 @@ const LANGUAGES = {
     payTo: "付款给", asks: "付款请求来自{who}", reference: "订单：{what}", loading: "正在打开付款…",
     pan: "卡号", panHint: "卡片正面的长号码，空格不影响", expiry: "有效期（月/年）", expiryHint: "例如 04/29",
     account: "账户", accountHint: "格式为 机构:名称，例如 qianbao:li.lei", username: "用户名", usernameHint: "您注册时使用的名称",
+    institution: "付款机构", institutionHint: "您存有账户或银行卡的机构", number: "动态号码", numberHint: "我们发送给您的 8 位数字，或验证器应用当前显示的数字",
     secret: "支付密码", secretHint: "账户的支付密码，不是银行卡密码", password: "密码", passwordHint: "该用户名的密码",
     continue: "在手机上继续", approve: "确认付款", decline: "拒绝付款", cancel: "取消这笔付款", handOver: "请别人代付",
     newCode: "显示新的二维码", copy: "复制链接", copied: "已复制", share: "发送链接",
@@ -4616,7 +4619,7 @@ const LANGUAGES = {
     unknown: "结果未知", unknownHow: "银行尚未告知结果。请勿重复付款，此页面会显示结果。", manual: "正在核查", manualHow: "工作人员正在核查付款结果。请勿重复付款。",
     print: "打印", back: "返回商家", done: "完成", offline: "没有网络连接，正在重试…", expires: "请在 {time} 前完成。", soon: "剩余不到一分钟，超时后输入的内容会被清除。",
     codeTitle: "输入代码", codeLabel: "另一个屏幕上的代码", codeHint: "14 位字母和数字，空格不影响", open: "打开付款", problems: "请更正",
-    noLink: "此地址需要链接", noLinkHow: "请从商家重新打开付款。", failed: "操作未成功", badPan: "请输入 12 至 19 位数字",
+    noLink: "此地址需要链接", noLinkHow: "请从商家重新打开付款。", failed: "操作未成功", badPan: "请输入 12 至 19 位数字", badNumber: "动态号码为 8 位数字",
     badExpiry: "请输入月和年，例如 04/29", badAccount: "请按 机构:名称 输入账户", missing: "请填写此项", badCode: "代码为 14 位字母和数字",
     link_refused: "此链接已使用或已过期。请在另一个屏幕上显示新的二维码，或从商家重新打开付款。",
     same_channel: "两半信息来自同一个浏览器。请在另一台设备或另一个浏览器中打开此页面。",
@@ -4627,6 +4630,7 @@ const LANGUAGES = {
     payTo: "الدفع إلى", asks: "الطلب من {who}", reference: "المرجع: {what}", loading: "جارٍ فتح عملية الدفع…",
     pan: "رقم البطاقة", panHint: "الرقم الطويل على وجه البطاقة، والمسافات لا تهم", expiry: "صالحة حتى (شهر / سنة)", expiryHint: "مثال: 04/29",
     account: "الحساب", accountHint: "بصيغة المزود:الاسم، مثال qianbao:li.lei", username: "اسم المستخدم", usernameHint: "الاسم الذي سجلت به",
+    institution: "الدفع من", institutionHint: "حيث حفظت الحساب أو البطاقة", number: "رقمك", numberHint: "الأرقام الثمانية التي أرسلناها إليك أو التي يعرضها تطبيق المصادقة", badNumber: "الرقم من 8 أرقام",
     secret: "كلمة مرور الدفع", secretHint: "كلمة مرور الدفع للحساب، وليست الرقم السري للبطاقة", password: "كلمة المرور", passwordHint: "كلمة مرور اسم المستخدم",
     continue: "المتابعة على الهاتف", approve: "الموافقة والدفع", decline: "الرفض", cancel: "إلغاء هذه العملية", handOver: "دع شخصًا آخر يدفع",
     newCode: "عرض رمز جديد", copy: "نسخ الرابط", copied: "تم النسخ", share: "إرسال الرابط",
@@ -4881,6 +4885,7 @@ const KINDS = {
   expiry: { inputmode: "numeric", autocomplete: "cc-exp", maxlength: 9 },
   account: { autocomplete: "username", maxlength: 64, autocapitalize: "none", spellcheck: "false" },
   username: { autocomplete: "username", maxlength: 64, autocapitalize: "none", spellcheck: "false" },
+  number: { inputmode: "numeric", autocomplete: "one-time-code", maxlength: 12 },
   secret: { type: "password", autocomplete: "current-password", maxlength: 128 },
   password: { type: "password", autocomplete: "current-password", maxlength: 128 },
   code: { autocomplete: "one-time-code", autocapitalize: "characters", spellcheck: "false", maxlength: 40 },
@@ -4898,6 +4903,7 @@ const READERS = {
     return found ? { value: found[2] + found[1] } : { wrong: "badExpiry" };
   },
   account: (text) => (/^[a-z0-9-]{2,32}:[^\s:]+$/.test(folded(text)) ? { value: folded(text) } : { wrong: "badAccount" }),
+  number: (text) => (/^\d{8}$/.test(digits(text)) ? { value: digits(text) } : { wrong: "badNumber" }),
   code: (text) => {
     const code = digits(text).toUpperCase();
     return /^[2-9A-HJ-NP-Y]{14}$/.test(code) ? { value: code } : { wrong: "badCode" };
@@ -4907,8 +4913,8 @@ const READERS = {
 function field(name, required) {
   const described = element("p", { id: `${name}-hint`, class: "hint" }, say(`${name}Hint`));
   const fault = element("p", { id: `${name}-fault`, class: "fault", hidden: true });
-  const input = element("input", {
-    id: name, name, type: "text", required, "aria-describedby": `${name}-hint ${name}-fault`, dir: "auto", ...KINDS[name],
+  const input = element(name === "institution" ? "select" : "input", {
+    id: name, name, type: name === "institution" ? undefined : "text", required, "aria-describedby": `${name}-hint ${name}-fault`, dir: "auto", ...KINDS[name],
   });
   const brand = name === "pan" ? element("output", { class: "brand", for: name }) : null;
   if (brand) {
@@ -4916,8 +4922,25 @@ function field(name, required) {
       brand.textContent = BRANDS.find(([leading]) => leading.test(digits(input.value)))?.[1] ?? "";
     });
   }
+  if (name === "institution") fillChoices(input);
   const label = element("label", { for: name }, say(name === "code" ? "codeLabel" : name));
   return element("div", { class: "field" }, label, described, element("div", { class: "entry" }, input, brand), fault);
+}
+
+/** Offer the back ends of this payment; the number is asked for where the chosen one wants it. */
+function fillChoices(select) {
+  const { choices } = page.view;
+  select.append(...choices.map(({ id, name }) => element("option", { value: id }, name)));
+  const adapt = () => {
+    const numbered = choices.find(({ id }) => id === select.value)?.numbered ?? false;
+    const input = place("number");
+    if (!input) return;
+    input.required = numbered;
+    input.closest(".field").hidden = !numbered;
+    if (!numbered) input.value = "";
+  };
+  select.addEventListener("change", adapt);
+  queueMicrotask(adapt);
 }
 
 /** Read a form's fields; shows what is wrong in a summary and beside each field, and returns null. */
@@ -4928,7 +4951,7 @@ function readForm(form, fields) {
     const input = form.elements[name];
     const empty = input.value === "";
     const read = READERS[name] ?? ((text) => ({ value: name === "username" ? folded(text) : text }));
-    const { value, wrong: why } = empty ? { wrong: required ? "missing" : undefined } : read(input.value);
+    const { value, wrong: why } = empty ? { wrong: required || input.required ? "missing" : undefined } : read(input.value);
     const fault = place(`${name}-fault`);
     fault.textContent = why ? say(why) : "";
     fault.hidden = !why;
