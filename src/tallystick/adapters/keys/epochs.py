@@ -1,5 +1,6 @@
 """At-rest keys of parts, one per epoch of `limits.EPOCH_MS`, each a file until it is destroyed."""
 
+import logging
 import re
 from pathlib import Path
 from typing import Final
@@ -8,13 +9,16 @@ from tallystick import limits
 from tallystick.adapters.keys.directory import KeyDirectory
 from tallystick.adapters.keys.wrapper import KeyWrapper
 from tallystick.crypto.kdf import KEY_BYTES
-from tallystick.errors import KeyUnknown, Misconfigured, NotFound
+from tallystick.errors import KeyUnknown, Misconfigured, NotFound, Unavailable
 from tallystick.runtime import Millis, Randomness
 
 EPOCH_ID: Final = re.compile(r"ep_([0-9]{1,15})")
 
 EPOCH_OVER_MS: Final = limits.EPOCH_MS + limits.RECOVERY_KEY_GRACE_MS  # ms from an epoch's start
 RECOVERY_OVER_MS: Final = EPOCH_OVER_MS + limits.RECOVERY_LIFE_MS  # ms from an epoch's start
+REFUSED_MS: Final = 5_000  # ms in which a token that made no key is not asked again: each asking may wait for it
+
+_log = logging.getLogger(__name__)
 
 
 class FileEpochKeys:
@@ -35,6 +39,7 @@ class FileEpochKeys:
         self._randomness = randomness
         self._write = write
         self._keys: dict[str, bytes] = {}
+        self._refused_until = Millis(0)
         for name in self._files.names():
             _begins(name)
 
@@ -43,13 +48,14 @@ class FileEpochKeys:
 
         Raises:
             KeyUnknown: this process may only read, and the epoch has no key yet.
+            Unavailable: a key cannot be made now, since what protects key files (a token) does not answer. Nothing is
+                accepted until it does; what is under way goes on with the keys there are.
         """
         epoch = f"ep_{now - now % limits.EPOCH_MS}"
         if epoch in self._keys:
             return epoch
         if self._write and epoch not in self._files.names():
-            key = self._randomness.token(KEY_BYTES)
-            self._files.create(epoch, key)
+            self._make(epoch, now)
         self.key(epoch)
         return epoch
 
@@ -71,6 +77,16 @@ class FileEpochKeys:
     def close(self) -> None:
         """Give the directory up."""
         self._files.close()
+
+    def _make(self, epoch: str, now: Millis) -> None:
+        if now < self._refused_until <= now + REFUSED_MS:
+            raise Unavailable("no key can be made to keep parts under")
+        try:
+            self._files.create(epoch, self._randomness.token(KEY_BYTES))
+        except Misconfigured as error:
+            self._refused_until = Millis(now + REFUSED_MS)
+            _log.error("no key can be made to keep parts under: %s", error.detail)
+            raise Unavailable("no key can be made to keep parts under") from error
 
     def _destroy(self, over: list[str]) -> list[str]:
         for epoch in over:

@@ -13,12 +13,14 @@ from tallystick.cli.checks import (
     records,
     settings,
     store,
+    token,
 )
 
 CHECKS: Final = (
     settings.READABLE,
     *files.CHECKS,
     *keys.CHECKS,
+    *token.CHECKS,
     *certificates.CHECKS,
     *store.CHECKS,
     *clock.CHECKS,
