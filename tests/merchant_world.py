@@ -18,6 +18,7 @@ from tallystick.service.bearer import Bearers
 from tallystick.service.merchants.desk import MerchantDesk
 from tallystick.service.merchants.edge import MerchantEdge
 from tallystick.service.merchants.feed import Feed
+from tallystick.service.merchants.test_mode import TestDesk
 from tallystick.testing.asgi import Reply, ask
 from tallystick.testing.messages import arrival_of, send_part
 from tallystick.testing.platform import Member, MemoryPlatform, bank, memory_platform
@@ -35,6 +36,7 @@ class MerchantWorld:
     app: Any
     feed: Feed
     bearers: Bearers
+    carriers: Carriers
     sent: int = 0
     given: Any = None
 
@@ -153,9 +155,8 @@ async def merchant_world() -> MerchantWorld:
     await memory.back_end(bank("20000001"))
     bearers = Bearers(memory.store, memory.keyring, memory.clock)
     feed = Feed(memory.store, bearers, memory.clock, poll_s=0.001)
-    edge = MerchantEdge(
-        memory.platform,
-        bearers,
-        {**MerchantDesk(memory.platform, Carriers(memory.platform)).handlers(), **feed.handlers()},
-    )
-    return MerchantWorld(memory, edge.app(), feed, bearers)
+    carriers = Carriers(memory.platform)
+    desk = MerchantDesk(memory.platform, carriers)
+    test = TestDesk(memory.platform, desk, carriers)
+    edge = MerchantEdge(memory.platform, bearers, {**desk.handlers(), **test.handlers(), **feed.handlers()})
+    return MerchantWorld(memory, edge.app(), feed, bearers, carriers)

@@ -12,16 +12,17 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct, UnsetType
 
 from tallystick import limits
 from tallystick.assembly.content import merge, open_values, seal_values
 from tallystick.assembly.facts import Order, PaymentState
 from tallystick.assembly.intake import Intake, take_in, write_order
 from tallystick.assembly.join import Filing, file_part
-from tallystick.assembly.model import Part, Payment, Receipt, SplitPolicy
+from tallystick.assembly.model import Part, Payment, SplitPolicy
 from tallystick.assembly.pins import PIN_FIELD, admit_pin
 from tallystick.assembly.ports import ReceiptSigner
+from tallystick.assembly.receipt import give_receipt
 from tallystick.channels.limiting import count_try
 from tallystick.channels.model import Channel, LimitKind
 from tallystick.channels.ports import Counter
@@ -42,12 +43,11 @@ from tallystick.security.idempotency import answer_once
 from tallystick.security.model import Arrival, Sender
 from tallystick.security.ports import EpochKeys, Keyring, OpeningKeys, Purpose
 from tallystick.security.unseal import content_decoder, open_envelope, read_content, read_envelope
-from tallystick.security.verify import verify
+from tallystick.security.verify import Verified, verify
 from tallystick.vault.model import CardCredential, Credential
 from tallystick.vault.obtain import obtain, routing_facts
 from tallystick.vault.ports import PinBinder, Stretcher
 from tallystick.wire.part import PartContent, PartReceipt
-from tallystick.wire.receipt import PartProof
 
 EXPIRED: Final = "expired_before_delivery"
 NO_BACK_END_UP: Final = "no_back_end_up"
@@ -97,6 +97,17 @@ class Accepted(Struct, frozen=True, kw_only=True):
     joined: str | None = None
 
 
+class Opened(Struct, frozen=True, kw_only=True):
+    """A part's content after check and opening, and the created payment that it was sealed for, if any."""
+
+    target: str
+    at: Millis
+    verified: Verified
+    payment: Payment | None
+    clear: bytes
+    page: bool
+
+
 async def accept(
     platform: Platform,
     arrival: Arrival,
@@ -117,19 +128,27 @@ async def accept(
     verified = verify(arrival, sender, key)
     envelope = read_envelope(arrival)
     payment = await _created(platform.store, envelope.payment, page)
-    bound = payment_texts(payment) if payment else ()
-    clear = open_envelope(envelope, arrival, verified, platform.opening_keys, bound)
-    content = read_content(clear, _content)
-    own = payment.element if payment and page else None
+    clear = open_envelope(envelope, arrival, verified, platform.opening_keys, _bound(payment))
+    opened = Opened(
+        target=arrival.target, at=arrival.at, verified=verified, payment=payment, clear=clear, page=page is not None
+    )
+    return await accept_opened(platform, opened, channel=channel, certificate=certificate)
+
+
+async def accept_opened(platform: Platform, opened: Opened, *, channel: Channel, certificate: str) -> Accepted:
+    """Accept a part whose message was verified and opened; for `accept`, and for parts that test mode plays."""
+    payment, verified, at = opened.payment, opened.verified, opened.at
+    content = read_content(opened.clear, _content)
+    own = payment.element if payment and opened.page else None
     taken = take_in(content, channel, platform.policies, platform.keyring.readable(Purpose.BLIND_INDEX), own)
     platform.counter.count(LimitKind.ELEMENT, taken.element.digest)
-    part = _part(platform, taken, channel.id, certificate, arrival.at)
+    part = _part(platform, taken, channel.id, certificate, at)
     filing = Filing(
         part=part,
         element=taken.element,
         order=taken.values.order,
         new_payment=new_id("pay", platform.randomness),
-        named_payment=envelope.payment,
+        named_payment=payment.id if payment else None,
         independence=platform.independence,
     )
 
@@ -138,14 +157,14 @@ async def accept(
 
         async def file() -> bytes:
             nonlocal joined
-            filed = await file_part(books, platform.epochs, filing, taken.policy, arrival.at)
+            filed = await file_part(books, platform.epochs, filing, taken.policy, at)
             joined = filed.payment_id if filed.joined else None
             if (entered := taken.values.fields.get(PIN_FIELD)) is not None:
                 await admit_pin(books, entered, part=part, payment_id=filed.payment_id)
-            return _answer(part, taken, await _receipt(platform, books, part, payment))
+            return _answer(part, taken, await give_receipt(books, platform.receipts, part, payment))
 
-        content = bind(arrival.target, *bound) + clear
-        body = await answer_once(books, platform.epochs, verified, content, arrival.at, file)
+        asked = bind(opened.target, *_bound(payment)) + opened.clear
+        body = await answer_once(books, platform.epochs, verified, asked, at, file)
         return Accepted(body=body, joined=joined)
 
     return await platform.store.transact(work)
@@ -337,6 +356,10 @@ async def _created(store: Store[Books], payment_id: str | None, page: str | None
     return payment
 
 
+def _bound(payment: Payment | None) -> tuple[str, ...]:
+    return payment_texts(payment) if payment else ()
+
+
 def payment_texts(payment: Payment) -> tuple[str, ...]:
     """Return what an envelope for a created payment is bound to: its id and its order's texts, lines too."""
     if payment.order is None:
@@ -356,23 +379,6 @@ def _part(platform: Platform, taken: Intake, channel_id: str, certificate: str, 
         epoch=epoch,
         sealed=seal_values(taken.values, platform.epochs.key(epoch), part_id),
     )
-
-
-async def _receipt(platform: Platform, books: Books, part: Part, payment: Payment | None) -> str | UnsetType:
-    """Sign and keep what a part of a created payment was bound to; alike for every part, whatever becomes of it."""
-    if payment is None or payment.order is None or platform.receipts is None:
-        return UNSET
-    proof = PartProof(
-        part=part.id,
-        payment=payment.id,
-        channel=part.channel_id,
-        order=write_order(payment.order),
-        fields=tuple(sorted(part.fields)),
-        accepted_at=part.received_at,
-    )
-    token = platform.receipts.sign(proof)
-    await books.add_receipt(Receipt(part_id=part.id, payment_id=payment.id, token=token))
-    return token
 
 
 def _answer(part: Part, taken: Intake, receipt: str | UnsetType) -> bytes:

@@ -14,6 +14,7 @@ from tallystick.service.bearer import Bearers
 from tallystick.service.merchants.desk import MerchantDesk
 from tallystick.service.merchants.edge import MerchantEdge
 from tallystick.service.merchants.feed import Feed
+from tallystick.service.merchants.test_mode import TestDesk
 from tallystick.service.server import Listener
 
 
@@ -29,7 +30,9 @@ async def merchant_listener(
     bearers = Bearers(desk.store, desk.keyring, desk.clock)
     feed = Feed(desk.store, bearers, desk.clock)
     page_url = functools.partial(origins.link, PageKind.PC) if origins is not None else None
-    edge = MerchantEdge(platform, bearers, {**MerchantDesk(platform, carriers, page_url).handlers(), **feed.handlers()})
+    merchants = MerchantDesk(platform, carriers, page_url)
+    handlers = {**merchants.handlers(), **TestDesk(platform, merchants, carriers).handlers(), **feed.handlers()}
+    edge = MerchantEdge(platform, bearers, handlers)
     context = presenting.listener("merchant", clients=False)
     async with Listener(edge.app(), host=place.host, port=place.port, context=context) as listener:
         try:

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator
 
+from tallystick.adapters.connectors import magic
 from tallystick.adapters.connectors.kinds import ConnectorTools, load_kinds
 from tallystick.adapters.connectors.registry import ConnectorRegistry
 from tallystick.adapters.notify.sms import SmsCarrier, SmsSettings
@@ -67,6 +68,8 @@ def connector_registry(
     def build(back_end: BackEnd, settings: bytes) -> Connector:
         if back_end.connector not in kinds:
             raise Misconfigured(f"no connector of the kind {back_end.connector} is installed")
+        if back_end.connector == magic.KIND and not back_end.sandbox:
+            raise Misconfigured("the connector of test mode is for sandboxes: institution add --sandbox")
         tools = ConnectorTools(
             institution=back_end.id,
             ssl_context=presenting.connector(back_end.id),

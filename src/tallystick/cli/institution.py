@@ -49,6 +49,7 @@ def institution() -> None:
     examples="""
     tallystick institution add UnionPay --connector iso8583 --schemes unionpay --currencies CNY,HKD --issuer
     tallystick institution add Qianbao --connector rest --schemes qianbao --numbers platform --zone Asia/Shanghai
+    tallystick institution add Rehearsal --connector test --schemes test,visa,unionpay --sandbox
     """,
 )
 @click.argument("name")
@@ -57,6 +58,7 @@ def institution() -> None:
 @click.option("--priority", type=int, default=100, show_default=True, help="A smaller one is preferred.")
 @click.option("--currencies", type=CommaList(CURRENCIES), default=(), help="Those it takes; without it, all.")
 @click.option("--issuer", is_flag=True, help="It issued its cards: the vault may store their PINs.")
+@click.option("--sandbox", is_flag=True, help="It moves no money: payments of test mode go here, and no others.")
 @click.option(
     "--numbers",
     type=click.Choice([policy.value for policy in NumberPolicy]),
@@ -79,6 +81,7 @@ def add(
     currencies: tuple[str, ...],
     *,
     issuer: bool,
+    sandbox: bool,
     numbers: str,
     renew_at: str,
     zone: str,
@@ -104,6 +107,7 @@ def add(
             priority=priority,
             currencies=frozenset(currencies),
             issuer=issuer,
+            sandbox=sandbox,
             numbers=NumberPolicy(numbers),
             renew_at=renew_at,
             zone=zone,

@@ -8,6 +8,7 @@ from tallystick.wire.part import WireOrder
 
 PAYMENTS: Final = "/v1/payments"
 EVENTS: Final = "/v1/events"
+TEST: Final = "/v1/test/payments/{id}"
 API_VERSION: Final = "2026-11-01"
 VERSION_HEADER: Final = "tallystick-version"
 REQUEST_ID_HEADER: Final = "request-id"
@@ -99,6 +100,19 @@ class MerchantEvent(Struct, frozen=True, kw_only=True):
     livemode: bool
     created_at: Moment
     payment: MerchantPayment
+
+
+class TestPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The content of `POST /v1/test/payments/{id}/pay`: which halves the platform plays, and how it shall end."""
+
+    outcome: Literal["approve", "decline", "unknown", "away", "wrong_secret"] = "approve"
+    parts: Literal["both", "first", "second"] = "both"
+
+
+class TestAdvance(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The content of `POST /v1/test/payments/{id}/advance`: how much time shall have gone by for this payment."""
+
+    seconds: Annotated[int, Meta(ge=1, le=86_400)]
 
 
 class MerchantProblem(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -24,7 +24,7 @@ def plant(monkeypatch: pytest.MonkeyPatch, planted: Any) -> None:
 
 
 def test_the_built_in_kinds_are_there_without_any_plug_in() -> None:
-    assert {"iso8583", "rest", "visa", "account", "pull"} == set(with_plug_ins([]))
+    assert {"iso8583", "rest", "visa", "account", "pull", "test"} == set(with_plug_ins([]))
     assert {kind.name for kind in BUILT_IN} <= set(load_kinds())
 
 

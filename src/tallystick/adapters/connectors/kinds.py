@@ -18,6 +18,7 @@ from msgspec import Struct
 from tallystick.adapters.connectors import (
     account_settings,
     iso8583_settings,
+    magic,
     pull_settings,
     rest_settings,
     visa_settings,
@@ -140,6 +141,11 @@ def _pull(settings: bytes, tools: ConnectorTools) -> Connector:
     return PullConnector(pull_settings.decode_settings(settings), tools.institution, tools.queue, tools.clock)
 
 
+def _magic(settings: bytes, _: ConnectorTools) -> Connector:
+    magic.decode_settings(settings)
+    return magic.MagicConnector()
+
+
 def _iso8583_address(settings: bytes) -> Address:
     decoded = iso8583_settings.decode_settings(settings)
     return Address(decoded.host, decoded.port, decoded.server_name)
@@ -169,4 +175,5 @@ BUILT_IN: Final = (
     ConnectorKind(name="visa", check=visa_settings.decode_settings, build=_visa, address=_visa_address),
     ConnectorKind(name="account", check=account_settings.decode_settings, build=_account, address=_account_address),
     ConnectorKind(name="pull", check=pull_settings.decode_settings, build=_pull),
+    ConnectorKind(name=magic.KIND, check=magic.decode_settings, build=_magic),
 )
