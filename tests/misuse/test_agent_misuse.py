@@ -41,7 +41,7 @@ class Agent:
         self.world, self.keys, self.payments, self.n = world, keys, payments, 0
         self.gateway = Gateway(
             world.memory.platform,
-            revocations=Nobody(),
+            standing=Nobody(),
             institutions=Nobody(),
             identity=Ed25519Private(),
             carriers=Carriers(world.memory.platform),
