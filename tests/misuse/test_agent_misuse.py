@@ -4,16 +4,15 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
+from gateway_world import make_edge
 from merchant_world import NEW, PAN, PIN_BLOCK, MerchantWorld, merchant_world, read
 
 from tallystick.assembly.element import CODE_ALPHABET
 from tallystick.channels.model import Scope
-from tallystick.crypto.signing import Ed25519Private
 from tallystick.limits import CODE_LENGTH
 from tallystick.path import carry
 from tallystick.runtime import Millis
-from tallystick.service.background import Carriers
-from tallystick.service.gateway import Gateway
 from tallystick.testing.asgi import ask
 from tallystick.testing.messages import send_part
 from tallystick.vault.notices import open_notice
@@ -24,28 +23,12 @@ PIN = {"pin_block": PIN_BLOCK}
 PAYER = {"phone": "+8613800138000"}
 
 
-class Nobody:
-    """No institution, and nothing revoked: no certificate comes so far."""
-
-    async def sender(self, institution: str) -> Any:
-        raise AssertionError(institution)
-
-    def check(self, _peer: object, _now: Millis) -> None:
-        raise AssertionError
-
-
 class Agent:
     """All that a key with the scope `order` alone can be made to ask, over any listener, knowing all but the payer."""
 
-    def __init__(self, world: MerchantWorld, keys: list[str], payments: list[dict[str, Any]]) -> None:
+    def __init__(self, world: MerchantWorld, gateway: Any, keys: list[str], payments: list[dict[str, Any]]) -> None:
         self.world, self.keys, self.payments, self.n = world, keys, payments, 0
-        self.gateway = Gateway(
-            world.memory.platform,
-            standing=Nobody(),
-            institutions=Nobody(),
-            identity=Ed25519Private(),
-            carriers=Carriers(world.memory.platform),
-        ).app()
+        self.gateway = gateway
         self.answers: Counter[tuple[str, int]] = Counter()
 
     @property
@@ -110,17 +93,18 @@ class Agent:
         ]
 
 
-async def agent(scopes: frozenset[Scope] = frozenset({Scope.ORDER})) -> Agent:
-    world = await merchant_world()
+@pytest.fixture
+async def tried(caplog: pytest.LogCaptureFixture) -> Agent:
+    scopes = frozenset({Scope.ORDER})
+    world, edge = await merchant_world(), await make_edge(caplog)
     keys = [await world.key("agent", scopes) for _ in range(2)]
     payments = [await world.create(keys[0], payer=PAYER) for _ in range(5)]
     for each in payments:
         assert 202 == (await world.send_half(keys[0], each, holder="agent")).status
-    return Agent(world, keys, payments)
+    return Agent(world, edge.app, keys, payments)
 
 
-async def test_an_agent_with_every_right_of_its_scope_and_ten_thousand_tries_delivers_nothing() -> None:
-    tried = await agent()
+async def test_an_agent_with_every_right_of_its_scope_and_ten_thousand_tries_delivers_nothing(tried: Agent) -> None:
     ways = tried.ways()
     for tried.n in range(TRIES):
         if not tried.n % 250:
@@ -140,8 +124,7 @@ async def test_an_agent_with_every_right_of_its_scope_and_ten_thousand_tries_del
     assert opened <= {"own_half_again", "a_replay"}
 
 
-async def test_the_payer_alone_completes_what_an_agent_ordered() -> None:
-    tried = await agent()
+async def test_the_payer_alone_completes_what_an_agent_ordered(tried: Agent) -> None:
     payment, memory = tried.payments[0], tried.world.memory
     code = await told_code(tried.world)
     element = {"kind": "code", "code": code}
@@ -151,8 +134,7 @@ async def test_the_payer_alone_completes_what_an_agent_ordered() -> None:
     assert payment["id"] == accepted.joined
 
 
-async def test_an_order_key_learns_no_code_and_no_link_from_any_answer() -> None:
-    tried = await agent()
+async def test_an_order_key_learns_no_code_and_no_link_from_any_answer(tried: Agent) -> None:
     created = await tried.world.ask(tried.key, "POST", "/v1/payments", {**NEW, "payer": PAYER})
     code = await told_code(tried.world)
     assert 14 == len(code)
