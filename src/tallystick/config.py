@@ -112,6 +112,12 @@ class KeysSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     shares: Secret | None = None
 
 
+class AuditSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where signed checkpoints of the audit chain also go: `anchor` is a file that they are appended to."""
+
+    anchor: str | None = None
+
+
 class ListenerSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where a further listener is.
 
@@ -160,6 +166,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     routing: RoutingSection = RoutingSection()
     four_eyes: FourEyesSection = FourEyesSection()
     ca: CaSection = CaSection()
+    audit: AuditSection = AuditSection()
     keys: KeysSection = KeysSection()
     enrolment: ListenerSection | None = None
     status: ListenerSection | None = None

@@ -45,14 +45,15 @@ class Problem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Revoked:
-    """Refuse the serial numbers that a test puts into it (`channels.admit.Revocations`)."""
+    """Refuse the serial numbers that a test puts into it (`channels.admit.Standing`)."""
 
     def __init__(self) -> None:
         self.serials: set[str] = set()
 
-    def check(self, peer: PeerCertificate, _now: Millis) -> None:
+    def check(self, peer: PeerCertificate, _now: Millis) -> PeerCertificate:
         if peer.serial in self.serials:
             raise CertificateRevoked("the client certificate was revoked")
+        return peer
 
 
 class OneInstitution:
@@ -135,7 +136,7 @@ async def make_edge(log: pytest.LogCaptureFixture) -> Edge:
     revoked, carriers = Revoked(), Carriers(world.platform)
     gateway = Gateway(
         world.platform,
-        revocations=revoked,
+        standing=revoked,
         institutions=OneInstitution(back_end, world.members[INSTITUTION].sender),
         identity=Ed25519Private(),
         carriers=carriers,

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from tallystick.audit.model import Entry, Head, Link
+from tallystick.errors import Malformed
 
 DOMAIN: Final = b"tallystick audit 1\n"
 
@@ -31,5 +32,8 @@ def chained(before: bytes, body: bytes) -> bytes:
 
 
 def read(body: bytes) -> Entry:
-    """Read an entry back; raises msgspec.MsgspecError when the bytes are none."""
-    return _decode(body)
+    """Read an entry back; raises Malformed when the bytes are none."""
+    try:
+        return _decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise Malformed("the bytes of an audit entry are none") from None

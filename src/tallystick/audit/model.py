@@ -51,6 +51,10 @@ class Action(StrEnum):
     PIN_KEY_RETIRED = "pin-key.retired"
     ENROLMENT_INVITED = "enrolment.invited"
     ENROLMENT_MOVED = "enrolment.moved"
+    ANCHOR_ADDED = "anchor.added"
+    ANCHOR_REMOVED = "anchor.removed"
+    CERTIFICATE_DENIED = "certificate.denied"
+    CERTIFICATE_UNDENIED = "certificate.undenied"
     INSTITUTION_STATUS = "institution.status"
     CONNECTOR_SET = "connector.set"
     ROUTES_CHANGED = "routes.changed"
@@ -62,6 +66,8 @@ class Action(StrEnum):
     PROPOSAL_MOVED = "proposal.moved"
     LIMITS_SET = "limits.set"
     REWRAPPED = "keys.rewrapped"
+    PAYMENT_READ = "payment.read"
+    AUDIT_READ = "audit.read"
     ENDPOINT_SET = "endpoint.set"
 
 

@@ -174,6 +174,23 @@ def _invited(enrolment: Any) -> Noted:
     return Noted(action=Action.ENROLMENT_INVITED, others=(enrolment.id,), details={"uri": enrolment.uri})
 
 
+def _anchor_added(anchor: Any) -> Noted:
+    details = {"uri": anchor.uri, "lists": anchor.lists}
+    return Noted(action=Action.ANCHOR_ADDED, others=(anchor.id,), details=details)
+
+
+def _anchor_removed(anchor_id: str) -> Noted:
+    return Noted(action=Action.ANCHOR_REMOVED, others=(anchor_id,))
+
+
+def _denied(fingerprint: str, _at: object) -> Noted:
+    return Noted(action=Action.CERTIFICATE_DENIED, others=(fingerprint,))
+
+
+def _undenied(fingerprint: str) -> Noted:
+    return Noted(action=Action.CERTIFICATE_UNDENIED, others=(fingerprint,))
+
+
 def _enrolment_moved(enrolment: Any, **_: object) -> Noted:
     details = {"uri": enrolment.uri, "wrong": enrolment.wrong}
     return Noted(action=Action.ENROLMENT_MOVED, others=(enrolment.id,), outcome=enrolment.state, details=details)
@@ -264,6 +281,10 @@ WRITES: Final[Mapping[str, Rule | str]] = {
     "add_enrolment": _invited,
     "replace_enrolment": _enrolment_moved,
     "purge_enrolments": _OVER,
+    "add_anchor": _anchor_added,
+    "remove_anchor": _anchor_removed,
+    "deny": _denied,
+    "undeny": _undenied,
     "add_capability": _page_issued,
     "replace_capability": _page_moved,
     "purge_capabilities": _OVER,

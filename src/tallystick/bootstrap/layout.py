@@ -63,6 +63,11 @@ class Layout:
         return self.root / "ca"
 
     @property
+    def anchors(self) -> Path:
+        """Verified revocation lists of outside authorities."""
+        return self.root / "anchors"
+
+    @property
     def certificate(self) -> Path:
         """The platform's own certificate chain."""
         return self.root / "tls" / "platform.pem"

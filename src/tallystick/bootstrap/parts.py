@@ -73,7 +73,7 @@ def connector_registry(
         tools = ConnectorTools(
             institution=back_end.id,
             ssl_context=presenting.connector(back_end.id),
-            signer=desk.keyring.identity,
+            signer=desk.keyring.signer(),
             keyid=PLATFORM_URI,
             clock=desk.clock,
             randomness=desk.randomness,

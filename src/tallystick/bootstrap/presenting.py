@@ -6,12 +6,14 @@ import logging
 import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from tallystick.adapters.platform_certificate import CertificateFiles, EmbeddedCertifier
+from tallystick.bootstrap.anchoring import Anchoring
 from tallystick.bootstrap.layout import PLATFORM_URI
 from tallystick.bootstrap.office import Office
 from tallystick.channels import own
+from tallystick.channels.admit import INSTITUTION_URI
 from tallystick.crypto import ca, tls
 from tallystick.errors import TallystickError
 from tallystick.runtime import Millis
@@ -21,7 +23,7 @@ RETRY_MS: Final = 60_000  # ms after a renewal that failed until the next try
 
 _log = logging.getLogger(__name__)
 
-Stamp = tuple[tuple[int, int, int], ...]
+Stamp = tuple[int, tuple[tuple[int, int, int], ...]]
 
 
 class Presenting:
@@ -30,9 +32,18 @@ class Presenting:
     def __init__(self, desk: Office) -> None:
         self._desk = desk
         self._own = CertificateFiles(desk.layout.certificate, desk.layout.private_key)
+        self.anchoring = Anchoring(desk)
         self._contexts: dict[str, tuple[tls.LiveContext, Callable[[], ssl.SSLContext]]] = {}
         self._seen = self._stamp()
         self._next_try = Millis(0)
+
+    @classmethod
+    async def ready(cls, desk: Office) -> Self:
+        """Make one that has a certificate and knows its anchors."""
+        made = cls(desk)
+        await made.ensure()
+        await made.anchoring.look()
+        return made
 
     async def ensure(self) -> None:
         """Get a certificate when one is due; raises what `own.renew` raises."""
@@ -45,10 +56,11 @@ class Presenting:
 
     def listener(self, name: str, *, clients: bool) -> tls.LiveContext:
         """Return the context of a listener: with `clients` it lets in certificates only, else TLS 1.3 only."""
-        layout, trust = self._desk.layout, self._desk.ca.trust
+        layout, anchoring = self._desk.layout, self.anchoring
 
         def build() -> ssl.SSLContext:
-            context = tls.server_context(layout.certificate, layout.private_key, trust if clients else None)
+            trust = anchoring.listener_trust() if clients else None
+            context = tls.server_context(layout.certificate, layout.private_key, trust)
             if not clients:
                 context.minimum_version = ssl.TLSVersion.TLSv1_3
             return context
@@ -56,13 +68,15 @@ class Presenting:
         return self._live(name, build)
 
     def connector(self, institution: str) -> tls.LiveContext:
-        """Return the context of connections to a back end: it is of the embedded authority, and not revoked."""
-        layout, authority = self._desk.layout, self._desk.ca
-        lists = tls.Lists(authority.crl, whole_chain=False)
-        return self._live(
-            f"to {institution}",
-            lambda: tls.client_context(authority.trust, layout.certificate, layout.private_key, lists=lists),
-        )
+        """Return the context of connections to a back end: an authority of its own, and neither revoked nor denied."""
+        layout, anchoring = self._desk.layout, self.anchoring
+
+        def build() -> ssl.SSLContext:
+            trust, lists = anchoring.trust_of(f"{INSTITUTION_URI}{institution}")
+            denied = anchoring.book.denied
+            return tls.client_context(trust, layout.certificate, layout.private_key, lists=lists, denied=denied)
+
+        return self._live(f"to {institution}", build)
 
     def refresh(self) -> None:
         """Replace what is in the contexts when a file changed; what cannot be used is logged, and tried again.
@@ -86,6 +100,12 @@ class Presenting:
             await self._look()
             await self._desk.clock.sleep(LOOK_S)
 
+    async def fetch(self) -> None:
+        """Fetch revocation lists once a second, where they are due; apart, since it waits for others' servers."""
+        while True:
+            await self.anchoring.fetch()
+            await self._desk.clock.sleep(LOOK_S)
+
     async def _look(self) -> None:
         now = self._desk.clock.now()
         try:
@@ -95,6 +115,7 @@ class Presenting:
             self._next_try = Millis(now + RETRY_MS)
             detail = error.detail if isinstance(error, TallystickError) else type(error).__name__
             _log.warning("the platform's certificate was not renewed: %s", detail)
+        await self.anchoring.look()
         self.refresh()
 
     def _live(self, name: str, build: Callable[[], ssl.SSLContext]) -> tls.LiveContext:
@@ -105,19 +126,19 @@ class Presenting:
     def _stamp(self) -> Stamp:
         authority = self._desk.ca
         watched = (self._own.chain, self._own.key, authority.trust, authority.crl)
-        return tuple(_state(path) for path in watched)
+        return self.anchoring.changes, tuple(_state(path) for path in watched)
 
 
 @contextlib.asynccontextmanager
 async def keeping(presenting: Presenting) -> AsyncIterator[None]:
     """Keep certificates new while the context lasts."""
-    task = asyncio.create_task(presenting.run())
+    tasks = [asyncio.create_task(presenting.run()), asyncio.create_task(presenting.fetch())]
     try:
         yield
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _state(path: Path) -> tuple[int, int, int]:

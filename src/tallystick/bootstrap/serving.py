@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tallystick.adapters.ca_files import RevocationList
 from tallystick.adapters.keys.epochs import FileEpochKeys
 from tallystick.adapters.keys.opening import FileOpeningKeys
 from tallystick.adapters.keys.receipts import IdentityReceipts
+from tallystick.bootstrap.auditing import checkpointing
 from tallystick.bootstrap.listeners import further_listeners
 from tallystick.bootstrap.merchants import merchant_listener
 from tallystick.bootstrap.office import Office, office, split_policies
@@ -54,8 +54,8 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
     """Serve until the context ends: first recover, then listen; at the end drain, then close."""
     async with office(root, settings) as desk, contextlib.AsyncExitStack() as stack:
         await _first_rules(desk)
-        presenting = Presenting(desk)
-        await presenting.ensure()
+        presenting = await Presenting.ready(desk)
+        await stack.enter_async_context(checkpointing(desk))
         table = split_policies(settings)
         opening, epochs, recovery_keys = _short_lived_keys(desk, stack, tuple(sorted(table)))
         queue, pins = pull_queue(desk), await stack.enter_async_context(pin_process(desk))
@@ -85,9 +85,9 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
         stack.push_async_callback(carriers.drain)
         gateway = Gateway(
             platform,
-            revocations=RevocationList(desk.ca.crl, desk.ca.issuer),
+            standing=presenting.anchoring.book,
             institutions=registry,
-            identity=desk.keyring.identity,
+            identity=desk.keyring.signer(),
             carriers=carriers,
             more={
                 **streams.handlers(),
@@ -125,7 +125,12 @@ def _short_lived_keys(
     """Open the keys of parts: those that open them, and those they are sealed under until they are delivered."""
     layout, wrapper = desk.layout, desk.wrapper
     opening = FileOpeningKeys(
-        layout.opening, desk.keyring.identity, desk.randomness, policies=policies, wrapper=wrapper
+        layout.opening,
+        lambda: desk.keyring.identity,
+        desk.randomness,
+        policies=policies,
+        asked_at=lambda: desk.keyring.opening_asked_at,
+        wrapper=wrapper,
     )
     stack.callback(opening.close)
     opening.rotate(desk.clock.now())

@@ -62,7 +62,7 @@ async def telling(desk: Office) -> AsyncIterator[None]:
         desk.store,
         poster,
         desk.keyring,
-        identity=desk.keyring.identity,
+        identity=desk.keyring.signer(),
         clock=desk.clock,
         randomness=desk.randomness,
     )

@@ -12,11 +12,15 @@ CHANNEL_URI: Final = "tallystick:channel:"
 INSTITUTION_URI: Final = "tallystick:institution:"
 
 
-class Revocations(Protocol):
-    """What is known about revoked certificates."""
+class Standing(Protocol):
+    """Which identity a client certificate proves, as long as it counts."""
 
-    def check(self, peer: PeerCertificate, now: Millis) -> None:
-        """Raise CertificateRevoked for a revoked certificate, and when revocation cannot be told (fail closed)."""
+    def check(self, peer: PeerCertificate, now: Millis) -> PeerCertificate:
+        """Return the peer under the identity that its certificate proves.
+
+        Raises CertificateWrongPurpose when no authority of that identity vouches for it, CertificateRevoked when it no
+        longer counts or that cannot be told (fail closed).
+        """
         ...
 
 

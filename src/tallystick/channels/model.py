@@ -297,3 +297,20 @@ class Tally(Struct, frozen=True, kw_only=True):
     window: Millis
     ends_at: Millis
     count: int
+
+
+class Anchor(Struct, frozen=True, kw_only=True):
+    """An outside authority that may vouch for one identity, `uri`; while there is one, no other authority may.
+
+    `bundle` holds its root and every authority below it, PEM. `lists` are where its revocation lists are, each an http
+    or https URL or an absolute path; empty when the operator does without. For certificates without a `tallystick:`
+    URI, `fingerprint` (SHA-256, hexadecimal) or `subject` (RFC 4514) says which one is this identity's.
+    """
+
+    id: str
+    uri: str
+    bundle: bytes
+    lists: tuple[str, ...] = ()
+    fingerprint: str | None = None
+    subject: str | None = None
+    created_at: Millis

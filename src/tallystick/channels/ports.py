@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from tallystick.channels.model import (
+    Anchor,
     ApiKey,
     Capability,
     CapabilityState,
@@ -240,6 +241,34 @@ class Sealer(Protocol):
 
     def unseal(self, sealed: bytes, context: bytes) -> bytes:
         """Open; raises EnvelopeUnopenable."""
+        ...
+
+
+class AnchorBook(Protocol):
+    """Outside authorities, and certificates that count no more."""
+
+    async def add_anchor(self, anchor: Anchor) -> None:
+        """Add an outside authority of an identity; raises AlreadyExists when the id is taken."""
+        ...
+
+    async def anchors(self) -> list[Anchor]:
+        """List all, oldest first."""
+        ...
+
+    async def remove_anchor(self, anchor_id: str) -> bool:
+        """Remove one; True if it was there."""
+        ...
+
+    async def deny(self, fingerprint: str, at: Millis) -> None:
+        """Deny a certificate by its SHA-256 fingerprint; the first time counts."""
+        ...
+
+    async def undeny(self, fingerprint: str) -> bool:
+        """Let a denied certificate count again; True if it was denied."""
+        ...
+
+    async def denied(self) -> dict[str, Millis]:
+        """Return all denied fingerprints and since when."""
         ...
 
 

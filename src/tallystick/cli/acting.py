@@ -9,7 +9,7 @@ from msgspec import Struct
 from tallystick.bootstrap.office import Office
 from tallystick.channels import operators, proposals
 from tallystick.channels.model import Proposal, ProposalKind
-from tallystick.channels.ports import EnrolmentBook
+from tallystick.channels.ports import AnchorBook, EnrolmentBook
 from tallystick.cli.app import App
 from tallystick.cli.output import Failure
 from tallystick.delivery.books import Books
@@ -18,7 +18,7 @@ from tallystick.security.access_keys import KeyringAccess
 Subject = dict[str, str]
 
 
-class DeskBooks(Books, EnrolmentBook, Protocol):
+class DeskBooks(Books, EnrolmentBook, AnchorBook, Protocol):
     """The books that actions work on."""
 
 

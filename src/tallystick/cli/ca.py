@@ -11,7 +11,7 @@ from tallystick.bootstrap.office import Office
 from tallystick.channels import operators
 from tallystick.channels.model import ProposalKind
 from tallystick.channels.proposals import NOTE_MAX
-from tallystick.cli import administer, enrolments
+from tallystick.cli import administer, anchors, enrolments
 from tallystick.cli.acting import Action, DeskBooks, Subject, act, refuse_alone
 from tallystick.cli.app import App, Group, pass_app
 from tallystick.cli.inputs import file_path, new_path, refuse_existing, write_new
@@ -154,7 +154,15 @@ def trust(app: App) -> None:
         click.echo(path)
 
 
-for command in (enrolments.invite, enrolments.requests, enrolments.approve, enrolments.reject):
+for command in (
+    enrolments.invite,
+    enrolments.requests,
+    enrolments.approve,
+    enrolments.reject,
+    anchors.anchor,
+    anchors.deny,
+    anchors.denied,
+):
     ca.add_command(command)
 
 

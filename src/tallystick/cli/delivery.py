@@ -7,6 +7,7 @@ import click
 from msgspec import Struct
 
 from tallystick.assembly.facts import PaymentState
+from tallystick.audit.model import Action
 from tallystick.bootstrap.office import Office
 from tallystick.channels import operators
 from tallystick.cli import administer
@@ -70,14 +71,17 @@ def list_doubts(app: App, limit: int) -> None:
     """List payments whose outcome is not known.
 
     Those in state manual wait for a person: ask the back end by STAN, RRN or key, then record what it says with
-    `tallystick delivery resolve`. Those in state inquiry are still being inquired or reversed.
+    `tallystick delivery resolve`. Those in state inquiry are still being inquired or reversed. Looking leaves an audit
+    entry.
     """
 
     async def read(books: Books) -> list[Doubt]:
         found = [await books.payments_in(state, limit) for state in DOUBTS]
-        return [await _doubt(books, payment.id) for payments in found for payment in payments][:limit]
+        doubtful = [payment.id for payments in found for payment in payments][:limit]
+        await books.append(Action.PAYMENT_READ, *doubtful, outcome="doubts")
+        return [await _doubt(books, payment_id) for payment_id in doubtful]
 
-    app.show_all(app.at_desk(lambda desk: desk.store.read(read), needs=operators.READ), COLUMNS)
+    app.show_all(app.at_desk(lambda desk: desk.store.transact(read), needs=operators.READ), COLUMNS)
 
 
 @delivery.command(

@@ -20,6 +20,7 @@ from tallystick.security import lifetimes
 from tallystick.security.kept import RENEWED, USES, KeptCount, Rewrap
 from tallystick.security.ports import KeyState, Purpose
 from tallystick.security.verify import seal_sender_key
+from tallystick.service.senders import KNOWN_MS
 
 SLACK_S: Final = 0.1  # s beyond the time a key is pending at least
 BREATH_S: Final = 0.02  # s between two batches, in which a process that serves gets the store
@@ -79,8 +80,16 @@ async def rotate(desk: Office, purpose: Purpose) -> KeyEntry:
     return rotation.activate(purpose, desk.clock.now())
 
 
+async def rotate_opening(desk: Office) -> None:
+    """Have the process that serves publish new part-opening keys."""
+    _rotation(desk).ask_opening(desk.clock.now())
+
+
 async def rotate_channel(desk: Office, channel_id: str, overlap: int) -> tuple[Channel, bytes]:
-    """Give a channel a new MAC key; the old one counts for `overlap` ms more. Raises NotFound, Conflict."""
+    """Give a channel a new MAC key, which counts when this returns; the old one does for `overlap` ms more.
+
+    Raises NotFound, Conflict.
+    """
     channel = await administer.find_channel(desk, channel_id)
     if channel.algorithm != Algorithm.HMAC_SHA256:
         raise Conflict("this channel has a key pair of its own: register its new public key instead")
@@ -97,7 +106,9 @@ async def rotate_channel(desk: Office, channel_id: str, overlap: int) -> tuple[C
         await books.replace_channel(changed)
         return changed
 
-    return await desk.store.transact(change), secret
+    changed = await desk.store.transact(change)
+    await desk.clock.sleep(KNOWN_MS / 1000 + SLACK_S)
+    return changed, secret
 
 
 async def rewrap_all(desk: Office) -> list[Rewrap]:

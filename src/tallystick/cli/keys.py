@@ -31,6 +31,12 @@ class Rotated(Struct, frozen=True, kw_only=True):
     public_file: str | None = None
 
 
+class Asked(Struct, frozen=True, kw_only=True):
+    """What a process that serves was asked for."""
+
+    asked: bool
+
+
 class ChannelKey(Struct, frozen=True, kw_only=True):
     """A channel's new MAC key; the old one is valid until `earlier_until`."""
 
@@ -114,6 +120,17 @@ def rotate_channel(app: App, channel_id: str, mac_key_out: Path, overlap: int) -
         return ChannelKey(channel=channel.id, mac_key_file=str(mac_key_out), earlier_until=channel.earlier_until)
 
     app.show(app.at_desk(work))
+
+
+@keys.command("rotate-opening", examples="tallystick keys rotate-opening")
+@pass_app
+def rotate_opening(app: App) -> None:
+    """Publish new part-opening keys within ten seconds, before their four hours are over.
+
+    Those so far still open what was sealed for them, until an hour after they would have been replaced.
+    """
+    app.at_desk(key_desk.rotate_opening)
+    app.show(Asked(asked=True))
 
 
 @keys.command("rewrap", examples="tallystick keys rewrap")

@@ -70,6 +70,7 @@ async def live_test(desk: Office, institution: str) -> tuple[LiveTest, Failure |
     try:
         settings, kind = await _passed(steps, "settings", _settings(desk, back_end))
         presenting = Presenting(desk)
+        await presenting.anchoring.look()
         if kind.address is not None:
             await _passed(steps, "connection", _connection(presenting.connector(institution), kind.address(settings)))
         registry = connector_registry(desk, pull_queue(desk), presenting, PinProcess(desk.layout.pins, desk.clock))

@@ -7,6 +7,7 @@ import click
 from msgspec import Struct
 
 from tallystick import overview
+from tallystick.audit.model import Action
 from tallystick.bootstrap.office import Office
 from tallystick.channels import operators
 from tallystick.cli.app import App, Group, pass_app
@@ -56,12 +57,14 @@ def show(app: App, payment_id: str) -> None:
     """Show a payment and its deliveries.
 
     This is the operator's view, from the store of --data. No part's content is ever shown.
+    Looking leaves an audit entry.
     """
 
     async def read(books: Books) -> Details:
         found = await books.payment(payment_id)
         if found is None:
             raise NotFound("no payment has this id")
+        await books.append(Action.PAYMENT_READ, payment_id)
         attempts = tuple(_attempt(intent) for intent in await books.intents(payment_id))
         return Details(payment=await overview.describe(books, found), attempts=attempts)
 
@@ -79,11 +82,13 @@ def show(app: App, payment_id: str) -> None:
 def list_(app: App, limit: int) -> None:
     """List the newest payments.
 
-    This is the operator's view, from the store of --data.
+    This is the operator's view, from the store of --data. Looking leaves an audit entry.
     """
 
     async def read(books: Books) -> list[PaymentStatus]:
-        return [await overview.describe(books, each) for each in await books.recent_payments(limit)]
+        recent = await books.recent_payments(limit)
+        await books.append(Action.PAYMENT_READ, outcome="list", rows=len(recent))
+        return [await overview.describe(books, each) for each in recent]
 
     async def work(desk: Office) -> list[PaymentStatus]:
         return await desk.store.transact(read)

@@ -8,7 +8,7 @@ import click
 from tallystick.bootstrap.office import Office
 from tallystick.channels import operators, proposals
 from tallystick.channels.model import Proposal, ProposalKind, ProposalState
-from tallystick.cli import ca, enrolments, limits, operator
+from tallystick.cli import anchors, ca, enrolments, limits, operator
 from tallystick.cli.acting import Acted, Action, DeskBooks, waiting
 from tallystick.cli.app import App, Group, pass_app
 from tallystick.errors import NotFound
@@ -17,7 +17,8 @@ from tallystick.security.access_keys import KeyringAccess
 SHOWN: Final = 100  # proposals
 COLUMNS: Final = ("id", "state", "kind", "action", "author", "at", "note")
 ACTIONS: Final[Mapping[tuple[ProposalKind, str], Action]] = {
-    (action.kind, action.name): action for action in (ca.REVOKE, enrolments.APPROVE, limits.SET, operator.ADD)
+    (action.kind, action.name): action
+    for action in (ca.REVOKE, enrolments.APPROVE, limits.SET, operator.ADD, *anchors.ACTIONS)
 }
 
 

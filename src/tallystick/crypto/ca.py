@@ -257,6 +257,16 @@ def revocation_list_der(crl_pem: bytes) -> bytes:
         raise Malformed("the revocation list cannot be read") from broken
 
 
+def revocation_list_pem(data: bytes) -> bytes:
+    """Return a revocation list, given in DER or PEM, in PEM; raises Malformed."""
+    try:
+        pem = data.lstrip().startswith(b"-----BEGIN")
+        crl = x509.load_pem_x509_crl(data) if pem else x509.load_der_x509_crl(data)
+    except UNREADABLE as broken:
+        raise Malformed("the revocation list cannot be read") from broken
+    return crl.public_bytes(serialization.Encoding.PEM)
+
+
 def profile_of(uri: str) -> Profile:
     """Return the profile of an identity; raises FieldInvalid when there is none."""
     kind = uri.split(":")[1] if uri.count(":") > 1 else ""

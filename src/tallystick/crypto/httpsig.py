@@ -13,8 +13,9 @@ import binascii
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from tallystick import errors, limits
 from tallystick.crypto.signing import Signer, Verifier
@@ -36,8 +37,7 @@ _SIGNATURE: Final = re.compile(r"([a-z*][a-z0-9_.*-]*)=:([A-Za-z0-9+/]+={0,2}):"
 _PLAIN: Final = re.compile(r"[ !#-\[\]-~]+")
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureParams:
+class SignatureParams(Struct, frozen=True, kw_only=True):
     """What a message says about its signature; nothing of it is proven before `verify_request`.
 
     `created` is in seconds since 1970; `raw` is the value of `@signature-params`; `signature` the decoded bytes.

@@ -1,5 +1,6 @@
 """Keys that sign and verify. The algorithm is a property of the key's type: no message ever chooses it."""
 
+import contextlib
 import enum
 import hmac
 from typing import Final, Protocol, Self
@@ -123,6 +124,11 @@ class Ed25519Public:
     def __init__(self, key: ed25519.Ed25519PublicKey) -> None:
         self._key = key
 
+    @property
+    def keys(self) -> "tuple[Ed25519Public, ...]":
+        """This key, as the only one that is pinned."""
+        return (self,)
+
     def raw(self) -> bytes:
         """Return the 32 bytes of RFC 8032, the `x` of a JWK."""
         return self._key.public_bytes_raw()
@@ -137,6 +143,34 @@ class Ed25519Public:
             self._key.verify(signature, data)
         except InvalidSignature:
             raise errors.SignatureInvalid("the signature does not match") from None
+
+
+class Ed25519Pins:
+    """The public keys that a client believes are the platform's: the present one, and the next one before it signs.
+
+    Raises:
+        Misconfigured: there is none.
+    """
+
+    algorithm: Final = Algorithm.ED25519
+    __slots__ = ("keys",)
+
+    def __init__(self, *keys: Ed25519Public) -> None:
+        if not keys:
+            raise errors.Misconfigured("no public key of the platform is pinned")
+        self.keys = keys
+
+    def verify(self, data: bytes, signature: bytes) -> None:
+        """Return when one of the keys made the signature; else raise SignatureInvalid."""
+        for key in self.keys:
+            with contextlib.suppress(errors.SignatureInvalid):
+                key.verify(data, signature)
+                return
+        raise errors.SignatureInvalid("the signature does not match")
+
+
+Pinned = Ed25519Public | Ed25519Pins
+"""What a client believes to be the platform's: one key, or during a rotation two."""
 
 
 class Ed25519Private:

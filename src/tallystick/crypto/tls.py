@@ -4,6 +4,7 @@ Built from bare `ssl.SSLContext`, not `create_default_context`, which would hono
 to a file, and would trust the machine's public authorities.
 """
 
+import hashlib
 import logging
 import os
 import ssl
@@ -39,7 +40,7 @@ class ReportedHandshake(ssl.SSLObject):
 class Lists:
     """Revocation lists (PEM): of the authority that signs leaves, or of every authority below and with the root."""
 
-    file: Path
+    files: tuple[Path, ...]
     whole_chain: bool
 
 
@@ -104,25 +105,46 @@ def server_context(chain: Path, key: Path, client_ca: Path | bytes | None) -> ss
 
 
 def client_context(
-    ca: Path | bytes, cert: Path | None = None, key: Path | None = None, *, lists: Lists | None = None
+    ca: Path | bytes,
+    cert: Path | None = None,
+    key: Path | None = None,
+    *,
+    lists: Lists | None = None,
+    denied: frozenset[str] = frozenset(),
 ) -> ssl.SSLContext:
     """Make the context of a connector: the server's certificate chains to `ca` and names the host (RFC 9525).
 
     `cert` and `key` are given together, for a peer that asks for a client certificate. With `lists` a server is refused
-    whose certificate is on one, and everybody once a list is missing or has ended. Raises Misconfigured.
+    whose certificate is on one, and everybody once a list is missing or has ended. A certificate whose SHA-256
+    fingerprint is in `denied` is refused. Raises Misconfigured.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # CERT_REQUIRED and check_hostname are this protocol's defaults
     _harden(context)
     context.hostname_checks_common_name = False
     _trust(context, ca)
+    context.sslobject_class = _refusing(denied)
     if lists is not None:
-        _trust(context, lists.file)
+        for file in lists.files:
+            _trust(context, file)
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN if lists.whole_chain else ssl.VERIFY_CRL_CHECK_LEAF
     if (cert is None) != (key is None):
         raise Misconfigured("a client certificate and its private key are given together")
     if cert is not None and key is not None:
         _present(context, cert, key)
     return context
+
+
+def _refusing(denied: frozenset[str]) -> type[ssl.SSLObject]:
+    class Refusing(ssl.SSLObject):
+        """Refuse a denied certificate at the end of the handshake, before anything is sent."""
+
+        def do_handshake(self) -> None:
+            super().do_handshake()
+            shown = self.getpeercert(binary_form=True)
+            if shown is None or hashlib.sha256(shown).hexdigest() in denied:
+                raise ssl.SSLCertVerificationError("the peer's certificate is denied")
+
+    return Refusing if denied else ssl.SSLObject
 
 
 def check_private(key: Path) -> None:

@@ -8,7 +8,7 @@ import datetime as dt
 import ipaddress
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, TypeVar
 
 from cryptography import x509
@@ -44,7 +44,7 @@ class PeerCertificate:
     `serial` and `fingerprint` (SHA-256 of the DER) are lower-case hexadecimal without a prefix. `uri` is the single
     `tallystick:` SAN URI, or None when the certificate names none. `purposes` is empty when the certificate has no
     extended key usage: such a certificate was not issued for anything here. `hosts` are the DNS names and IP addresses
-    it answers for.
+    it answers for. `encoded` is the DER. `anchor` is the outside authority that vouched for it (`channels.trust`).
     """
 
     serial: str
@@ -54,6 +54,8 @@ class PeerCertificate:
     not_before: Millis
     not_after: Millis
     hosts: tuple[str, ...] = ()
+    encoded: bytes = field(default=b"", repr=False)
+    anchor: str | None = None
 
 
 def new_private_key() -> bytes:
@@ -103,6 +105,7 @@ def read_certificate(der_or_pem: bytes) -> PeerCertificate:
         not_before=to_millis(certificate.not_valid_before_utc),
         not_after=to_millis(certificate.not_valid_after_utc),
         hosts=_hosts(names),
+        encoded=certificate.public_bytes(serialization.Encoding.DER),
     )
 
 

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from tallystick.crypto import httpsig
-from tallystick.crypto.signing import Ed25519Public, HmacKey, Verifier
+from tallystick.crypto.signing import HmacKey, Pinned, Verifier
 from tallystick.errors import TallystickError
 from tallystick.sdk.errors import AnswerNotProven, AnswerUnreadable, PlatformProblem
 from tallystick.sdk.requests import Credentials
@@ -39,7 +39,7 @@ class _Problem(Struct, frozen=True):
     request_id: str = ""
 
 
-def answer_key(credentials: Credentials, identity: Ed25519Public) -> Verifier:
+def answer_key(credentials: Credentials, identity: Pinned) -> Verifier:
     """Return the key the platform signs answers with: the sender's own MAC key, else the platform's identity key."""
     return credentials.key if isinstance(credentials.key, HmacKey) else identity
 

@@ -11,7 +11,7 @@ import httpx2
 from msgspec import Struct
 
 from tallystick.assembly.facts import FINAL_STATES
-from tallystick.crypto.signing import Ed25519Public
+from tallystick.crypto.signing import Pinned
 from tallystick.crypto.tls import client_context
 from tallystick.errors import TallystickError
 from tallystick.runtime import Clock, Randomness, SystemClock, SystemRandomness, new_id
@@ -62,7 +62,7 @@ class TallystickClient:
         self,
         http: httpx2.AsyncClient,
         credentials: Credentials,
-        identity: Ed25519Public,
+        identity: Pinned,
         *,
         suite: str = DEFAULT_SUITE,
         clock: Clock | None = None,

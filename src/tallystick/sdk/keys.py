@@ -6,7 +6,7 @@ import msgspec
 
 from tallystick import limits
 from tallystick.crypto.jose import verify_jws
-from tallystick.crypto.signing import Ed25519Public
+from tallystick.crypto.signing import Pinned
 from tallystick.errors import TallystickError
 from tallystick.runtime import Millis
 from tallystick.sdk.errors import AnswerNotProven, AnswerUnreadable, NoUsableKey
@@ -16,18 +16,15 @@ KEYS_TARGET: Final = "/.well-known/tallystick-keys"
 REFRESH_MS: Final = limits.OPENING_KEY_OVERLAP_MS // 2  # ms a list is used; well within the overlap of its keys
 
 
-def read_key_list(token: bytes, identity: Ed25519Public) -> KeyList:
+def read_key_list(token: bytes, identity: Pinned) -> KeyList:
     """Return the key list of a compact JWS.
 
-    1. The identity key that this client was configured with signed it, as a key list: AnswerNotProven.
+    1. An identity key that this client was configured with signed it, as a key list: AnswerNotProven.
     2. It has the documented shape: AnswerUnreadable.
     Left to the caller: that the key it takes is valid now (`HeldKeys.newest`), which bounds how old a list can be.
     """
     # 1.
-    try:
-        payload = verify_jws(identity, token.decode("ascii"), IDENTITY_KID, LIST_TYPE)
-    except (TallystickError, UnicodeDecodeError) as error:
-        raise AnswerNotProven("the key list is not signed by the platform's identity key") from error
+    payload = _proven(token, identity)
     # 2.
     try:
         return msgspec.json.decode(payload, type=KeyList)
@@ -35,12 +32,22 @@ def read_key_list(token: bytes, identity: Ed25519Public) -> KeyList:
         raise AnswerUnreadable("the key list has not the documented shape") from error
 
 
+def _proven(token: bytes, identity: Pinned) -> bytes:
+    cause: Exception | None = None
+    for key in identity.keys:
+        try:
+            return verify_jws(key, token.decode("ascii"), IDENTITY_KID, LIST_TYPE)
+        except (TallystickError, UnicodeDecodeError) as error:
+            cause = error
+    raise AnswerNotProven("the key list is not signed by the platform's identity key") from cause
+
+
 class HeldKeys:
     """Hold the last proven list for one suite; tell when to fetch it again."""
 
     __slots__ = ("_identity", "_list", "_suite", "_taken_at")
 
-    def __init__(self, identity: Ed25519Public, suite: str) -> None:
+    def __init__(self, identity: Pinned, suite: str) -> None:
         self._identity = identity
         self._suite = suite
         self._list: KeyList | None = None

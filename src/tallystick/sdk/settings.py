@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from tallystick.crypto.hpke import Suite
-from tallystick.crypto.signing import Ed25519Public, HmacKey, Signer, load_private, load_public
+from tallystick.crypto.signing import Ed25519Pins, Ed25519Public, HmacKey, Signer, load_private, load_public
 from tallystick.crypto.tls import check_private
 from tallystick.errors import FieldInvalid, Misconfigured
 from tallystick.sdk.requests import Credentials
@@ -23,13 +23,18 @@ _ORIGIN: Final = re.compile(r"https://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]
 SUITES: Final = frozenset({*(suite.value for suite in Suite), JWE_SUITE})
 
 
+PEM_END: Final = b"-----END PUBLIC KEY-----\n"
+PINS_MAX: Final = 4  # identity keys one profile pins; two are enough for a rotation
+
+
 class ProfileFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The file as written.
 
     `base_url` is the gateway listener's origin, without a path. `ca`, `certificate` and `private_key` are PEM files for
     mutual TLS. `sender` is the channel's or institution's id. `algorithm` names the registered signature algorithm:
     for `hmac-sha256` the file `mac_key` holds the key in hex, for the others `signing_key` is a PKCS#8 PEM.
-    `identity` is the PEM of the platform's public identity key. `suite` names the keys to seal for.
+    `identity` is the PEM of the platform's public identity key; in a rotation the next one stands behind it. `suite`
+    names the keys to seal for.
     """
 
     base_url: str
@@ -53,7 +58,7 @@ class Profile:
     certificate: Path
     private_key: Path
     credentials: Credentials
-    identity: Ed25519Public
+    identity: Ed25519Pins
     suite: str
 
 
@@ -112,14 +117,18 @@ def _mac_key(path: Path) -> HmacKey:
         raise Misconfigured(f"the MAC key is not in hex: {path.name}") from None
 
 
-def _identity(path: Path) -> Ed25519Public:
+def _identity(path: Path) -> Ed25519Pins:
+    """Read the platform's public keys: one, or during a rotation two, one behind the other."""
+    found = _read(path)
+    blocks = [block + PEM_END for block in found.split(PEM_END)[:-1]] or [found]
     try:
-        key = load_public(_read(path))
+        keys = [load_public(block) for block in blocks[:PINS_MAX]]
     except FieldInvalid as error:
         raise Misconfigured(f"the platform's identity key cannot be used: {path.name}: {error.detail}") from None
-    if not isinstance(key, Ed25519Public):
+    pins = [key for key in keys if isinstance(key, Ed25519Public)]
+    if len(pins) < len(blocks):
         raise Misconfigured(f"the platform's identity key is not an Ed25519 key: {path.name}")
-    return key
+    return Ed25519Pins(*pins)
 
 
 def _read_private(path: Path) -> bytes:

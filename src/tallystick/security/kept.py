@@ -30,6 +30,7 @@ class Kept(StrEnum):
     CLAIM = "issued element"
     ENROLMENT = "enrolment"
     API_KEY = "API key"
+    LINK = "page link"
 
 
 USES: Final[Mapping[Kept, tuple[Purpose, ...]]] = {
@@ -42,6 +43,7 @@ USES: Final[Mapping[Kept, tuple[Purpose, ...]]] = {
     Kept.PAYMENT: (Purpose.BLIND_INDEX,),
     Kept.CLAIM: (Purpose.BLIND_INDEX,),
     Kept.ENROLMENT: (Purpose.BLIND_INDEX,),
+    Kept.LINK: (Purpose.AT_REST, Purpose.AT_REST),
     Kept.API_KEY: (Purpose.ACCESS, Purpose.ACCESS),
 }
 """The purposes of a row's values, in the order of `KeptRow.values`."""

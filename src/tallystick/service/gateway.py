@@ -15,7 +15,7 @@ from starlette.routing import Route, Router
 
 from tallystick import orders, overview
 from tallystick.audit.acting import acting
-from tallystick.channels.admit import Revocations
+from tallystick.channels.admit import Standing
 from tallystick.channels.model import LimitKind
 from tallystick.crypto import httpsig
 from tallystick.crypto.signing import HmacKey, HmacOverlap, Signer
@@ -60,7 +60,7 @@ class Gateway:
         self,
         platform: Platform,
         *,
-        revocations: Revocations,
+        standing: Standing,
         institutions: Institutions,
         identity: Signer,
         carriers: Carriers,
@@ -68,7 +68,7 @@ class Gateway:
         guests: GuestHandlers | None = None,
     ) -> None:
         self._platform = platform
-        self._revocations = revocations
+        self._standing = standing
         self._identity = identity
         self._carriers = carriers
         self._more = more or {}
@@ -137,8 +137,8 @@ class Gateway:
     async def _caller(self, request: Request) -> Caller:
         """Find out who calls, from the connection alone.
 
-        1. Its address has not sent too much: TooMany. A client certificate is there and not revoked:
-           CertificateMissing, CertificateRevoked.
+        1. Its address has not sent too much: TooMany. A client certificate is there and counts (`Standing`):
+           CertificateMissing, CertificateRevoked and more.
         2. It names an active channel or a known institution: CertificateWrongPurpose, ChannelUnknown, ChannelSuspended.
         3. The sender has not sent too much: TooMany, before its body is read.
         4. The body is within its bound: TooLarge.
@@ -156,7 +156,7 @@ class Gateway:
             peer=peer,
             sender=known.sender,
             key=known.key,
-            recheck=functools.partial(self._recheck, peer),
+            recheck=functools.partial(self._recheck, request.scope[PEER]),
             channel=known.channel,
             back_end=known.back_end,
         )
@@ -166,14 +166,12 @@ class Gateway:
         peer = request.scope.get(PEER)
         if not isinstance(peer, PeerCertificate):
             raise CertificateMissing("this address needs a client certificate")
-        self._revocations.check(peer, self._platform.clock.now())
-        return peer
+        return self._standing.check(peer, self._platform.clock.now())
 
     async def _recheck(self, peer: PeerCertificate) -> KnownSender:
         """Check 1. and 2. of `_caller` again."""
         now = self._platform.clock.now()
-        self._revocations.check(peer, now)
-        return await self._senders.find(peer, now)
+        return await self._senders.find(self._standing.check(peer, now), now)
 
     def _signature(self, caller: Caller | None, reply: Reply) -> dict[str, str]:
         if caller is None:

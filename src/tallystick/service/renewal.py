@@ -66,6 +66,8 @@ class Renewals:
     def _issue(self, peer: PeerCertificate, csr: bytes, now: Millis) -> bytes:
         if peer.uri is None:
             raise CertificateWrongPurpose("the client certificate names nobody")
+        if peer.anchor is not None:
+            raise Conflict("this certificate is of an outside authority: renew it there")
         if not in_last_part(peer.not_before, peer.not_after, now):
             raise Conflict("a certificate renews itself in the last third of its life only")
         if self._issuer.valid(peer.uri, now) >= VALID_MAX:

@@ -11,6 +11,7 @@ from tallystick.errors import EnvelopeUnopenable
 from tallystick.security.kept import Kept, KeptCount, KeptRow, Rewrap
 from tallystick.testing.memory_access import MemoryApiKeys
 from tallystick.testing.memory_books import MemoryChannels, MemoryConnectors, MemoryNotices, MemoryUsers
+from tallystick.testing.memory_capabilities import MemoryCapabilities
 from tallystick.testing.memory_enrolments import MemoryEnrolments
 from tallystick.testing.memory_events import MemoryWebhooks
 from tallystick.testing.memory_intents import MemoryIntents
@@ -25,6 +26,7 @@ MEMBERS = {
     Kept.NOTICE: ("sealed",),
     Kept.PULL: ("body",),
     Kept.ENROLMENT: ("digest",),
+    Kept.LINK: ("sealed_key", "session_key"),
     Kept.API_KEY: ("digest", "mac"),
 }
 
@@ -32,6 +34,7 @@ MEMBERS = {
 class MemoryKept(
     MemoryChannels,
     MemoryEnrolments,
+    MemoryCapabilities,
     MemoryApiKeys,
     MemoryIntents,
     MemoryClaims,
@@ -109,6 +112,7 @@ class MemoryKept(
             Kept.NOTICE: lambda: self._notices,
             Kept.PULL: lambda: self._pulls,
             Kept.ENROLMENT: lambda: self._enrolments,
+            Kept.LINK: lambda: self._capabilities,
             Kept.API_KEY: lambda: self._api_keys,
         }
         return tables[kind]()

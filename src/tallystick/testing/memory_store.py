@@ -10,6 +10,7 @@ from tallystick.audit.ledger import audited
 from tallystick.errors import Misconfigured, StoreFailed
 from tallystick.runtime import Clock, SystemClock
 from tallystick.testing.memory_access import MemoryApiKeys, MemoryProposals
+from tallystick.testing.memory_anchors import MemoryAnchors
 from tallystick.testing.memory_audit import MemoryAudit
 from tallystick.testing.memory_books import (
     MemoryChannels,
@@ -39,6 +40,7 @@ class MemoryBooks(
     MemoryKept,
     MemoryChannels,
     MemoryEnrolments,
+    MemoryAnchors,
     MemoryCapabilities,
     MemoryApiKeys,
     MemoryProposals,

@@ -18,6 +18,7 @@ from tallystick.adapters.connectors.rest import RestConnector
 from tallystick.assembly.facts import PaymentState
 from tallystick.crypto.signing import Ed25519Private
 from tallystick.crypto.tls import server_context
+from tallystick.crypto.x509 import PeerCertificate
 from tallystick.delivery.notification import Notifier
 from tallystick.path import carry
 from tallystick.routing.model import BackEnd
@@ -47,8 +48,8 @@ class Institution:
     key: Ed25519Private | None = None
     notifier: Notifier | None = None
 
-    def check(self, *_: object) -> None:
-        return
+    def check(self, peer: PeerCertificate, *_: object) -> PeerCertificate:
+        return peer
 
     async def sender(self, institution: str) -> tuple[BackEnd, Sender]:
         assert self.key is not None
@@ -100,7 +101,7 @@ class Line:
 async def listening(world: MemoryPlatform, institution: Institution, site: Site | AccountSite) -> AsyncIterator[str]:
     gateway = Gateway(
         world.platform,
-        revocations=institution,
+        standing=institution,
         institutions=institution,
         identity=Ed25519Private(),
         carriers=Carriers(world.platform),

@@ -117,7 +117,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 async def platform(tmp_path: Path, clock: FakeClock) -> AsyncIterator[FakePlatform]:
-    keys = FileOpeningKeys(tmp_path / "keys", IDENTITY, SystemRandomness(), policies=("card", "login"))
+    keys = FileOpeningKeys(tmp_path / "keys", lambda: IDENTITY, SystemRandomness(), policies=("card", "login"))
     keys.rotate(clock.now())
     yield FakePlatform(keys, clock)
     keys.close()

@@ -39,7 +39,7 @@ IDENTITY = Ed25519Private()
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FileOpeningKeys]:
     directory: Path = tmp_path_factory.mktemp("platform") / "keys"
-    made = FileOpeningKeys(directory, IDENTITY, SystemRandomness())
+    made = FileOpeningKeys(directory, lambda: IDENTITY, SystemRandomness())
     made.rotate(NOW)
     yield made
     made.close()

@@ -8,7 +8,7 @@ import pytest
 
 from tallystick.crypto.hpke import Suite
 from tallystick.crypto.signing import Algorithm, EcdsaPrivate, Ed25519Private, HmacKey
-from tallystick.errors import Misconfigured
+from tallystick.errors import Misconfigured, SignatureInvalid
 from tallystick.sdk.client import TallystickClient
 from tallystick.sdk.settings import load_profile
 
@@ -50,7 +50,7 @@ def test_a_profile_is_read_with_its_keys(home: Path) -> None:
     profile = load_profile(write(home))
     assert ("https://pay.example:8443", "ch_shop") == (profile.base_url, profile.credentials.sender)
     assert HmacKey(b"k" * 32).sign(b"data") == profile.credentials.key.sign(b"data")
-    assert IDENTITY.public().raw() == profile.identity.raw()
+    assert [IDENTITY.public().raw()] == [key.raw() for key in profile.identity.keys]
     assert (home / "ca.pem", home / "channel.pem", home / "channel.key") == (
         profile.ca,
         profile.certificate,
@@ -129,3 +129,19 @@ def test_a_refusal_does_not_hold_the_key(home: Path) -> None:
 def test_a_client_is_not_made_with_tls_files_that_cannot_be_used(home: Path) -> None:
     with pytest.raises(Misconfigured):
         TallystickClient.connect(load_profile(write(home)))
+
+
+def test_during_a_rotation_a_profile_pins_the_next_identity_key_beside_the_present_one(home: Path) -> None:
+    following = Ed25519Private()
+    (home / "identity.pem").write_bytes(IDENTITY.public().pem() + following.public().pem())
+    pinned = load_profile(write(home)).identity
+    for key in (IDENTITY, following):
+        pinned.verify(b"data", key.sign(b"data"))
+    with pytest.raises(SignatureInvalid):
+        pinned.verify(b"data", Ed25519Private().sign(b"data"))
+
+
+def test_a_key_of_another_kind_beside_the_identity_key_is_refused(home: Path) -> None:
+    (home / "identity.pem").write_bytes(IDENTITY.public().pem() + EcdsaPrivate().public().pem())
+    with pytest.raises(Misconfigured, match="not an Ed25519"):
+        load_profile(write(home))

@@ -66,8 +66,8 @@ class Institutions:
 
 
 class NothingRevoked:
-    def check(self, _peer: PeerCertificate, _now: Millis) -> None:
-        return
+    def check(self, peer: PeerCertificate, _now: Millis) -> PeerCertificate:
+        return peer
 
 
 @dataclass
@@ -196,7 +196,7 @@ async def open_world() -> AsyncIterator[World]:
     queue = PullQueue(memory.store, memory.keyring, clock)
     gateway = Gateway(
         platform,
-        revocations=NothingRevoked(),
+        standing=NothingRevoked(),
         institutions=Institutions(memory),
         identity=identity,
         carriers=Carriers(platform),

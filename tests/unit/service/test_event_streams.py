@@ -33,8 +33,8 @@ SOON_S = 0.01  # s between two looks at the store, where a test does not wait fo
 class Nobody:
     """Refuse nothing, know no institution."""
 
-    def check(self, *_: object) -> None:
-        return
+    def check(self, peer: PeerCertificate, *_: object) -> PeerCertificate:
+        return peer
 
     async def sender(self, institution: str) -> Any:
         raise NotImplementedError
@@ -48,7 +48,7 @@ class Edge:
         self.streams = Streams(world.store, world.clock, poll_s=poll_s)
         gateway = Gateway(
             world.platform,
-            revocations=Nobody(),
+            standing=Nobody(),
             institutions=Nobody(),
             identity=Ed25519Private(),
             carriers=Carriers(world.platform, self.streams.wake),

@@ -67,7 +67,7 @@ class ToldWorld:
         )
         gateway = Gateway(
             world.platform,
-            revocations=self,
+            standing=self,
             institutions=self,
             identity=Ed25519Private(),
             carriers=Carriers(world.platform),
@@ -76,9 +76,10 @@ class ToldWorld:
         )
         self.app = gateway.app()
 
-    def check(self, peer: PeerCertificate, _: Millis) -> None:
+    def check(self, peer: PeerCertificate, _: Millis) -> PeerCertificate:
         if peer.serial in self.revoked:
             raise CertificateRevoked("the client certificate was revoked")
+        return peer
 
     async def sender(self, institution: str) -> tuple[BackEnd, Sender]:
         if institution not in {INSTITUTION, OTHER}:

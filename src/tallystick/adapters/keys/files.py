@@ -14,7 +14,7 @@ from tallystick.adapters.keys.directory import KeyDirectory
 from tallystick.adapters.keys.manifest import KeyEntry
 from tallystick.adapters.keys.wrapper import KeyWrapper
 from tallystick.crypto.kdf import KEY_BYTES
-from tallystick.crypto.signing import Ed25519Private
+from tallystick.crypto.signing import Algorithm, Ed25519Private
 from tallystick.crypto.versioned import VersionedKey
 from tallystick.errors import AlreadyExists, KeyUnknown, Misconfigured
 from tallystick.runtime import Clock, Millis, Randomness
@@ -30,10 +30,11 @@ _log = logging.getLogger(__name__)
 class _Loaded:
     """All keys of one state of the directory."""
 
-    __slots__ = ("active", "by_version", "entries", "identity", "readable")
+    __slots__ = ("active", "by_version", "entries", "identity", "opening_asked_at", "readable")
 
     def __init__(self, files: KeyDirectory) -> None:
         self.entries = manifest.read_entries(files)
+        self.opening_asked_at = manifest.opening_asked_at(files)
         alive = [entry for entry in self.entries if entry.state is not KeyState.DESTROYED]
         self.by_version = {(entry.purpose, entry.version): manifest.read_key(files, entry) for entry in alive}
         self.active = {
@@ -101,6 +102,15 @@ class FileKeyring:
         """The key that signs the published keys and the platform's own messages."""
         return self._fresh().identity
 
+    def signer(self) -> "LiveIdentity":
+        """Return a signer that always signs with the identity key of the moment."""
+        return LiveIdentity(self)
+
+    @property
+    def opening_asked_at(self) -> Millis:
+        """When an operator asked for new part-opening keys, 0 for never."""
+        return self._fresh().opening_asked_at
+
     @property
     def entries(self) -> tuple[KeyEntry, ...]:
         """All keys there ever were, with their states."""
@@ -145,3 +155,17 @@ class FileKeyring:
         settled = self._clock is not None and self._clock.now() - changed_at // NS_PER_MS > TICK_MS
         self._changed_at = changed_at if settled else 0
         return held
+
+
+class LiveIdentity:
+    """Sign with the identity key that is active now (`crypto.signing.Signer`)."""
+
+    algorithm: Final = Algorithm.ED25519
+    __slots__ = ("_keyring",)
+
+    def __init__(self, keyring: FileKeyring) -> None:
+        self._keyring = keyring
+
+    def sign(self, data: bytes) -> bytes:
+        """Return the 64-byte signature."""
+        return self._keyring.identity.sign(data)

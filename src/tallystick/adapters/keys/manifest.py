@@ -2,6 +2,7 @@
 
 keyring.json                  this list
 <purpose>-<version>.key       one 32-byte key, with its purpose and version inside
+opening.json                  when an operator asked for new part-opening keys, if ever
 
 The list is written last when a key is made and first when one is destroyed, so it never names a key that is not there.
 """
@@ -19,6 +20,7 @@ from tallystick.runtime import Millis
 from tallystick.security.ports import KeyState, Purpose
 
 MANIFEST: Final = "keyring.json"
+OPENING: Final = "opening.json"
 
 
 class KeyEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -107,6 +109,21 @@ def write_key(files: KeyDirectory, purpose: Purpose, key: VersionedKey, now: Mil
     content = msgspec.json.encode(_KeyFile(purpose=purpose, version=key.version, key=key.secret))
     files.create(file_name(entry), content)
     return entry
+
+
+def opening_asked_at(files: KeyDirectory) -> Millis:
+    """Return when an operator asked for new part-opening keys, 0 for never; raises Misconfigured."""
+    try:
+        return msgspec.json.decode(files.read(OPENING), type=Millis)
+    except NotFound:
+        return Millis(0)
+    except msgspec.MsgspecError:
+        raise Misconfigured(f"the file is damaged: {OPENING}") from None
+
+
+def ask_opening(files: KeyDirectory, now: Millis) -> None:
+    """Ask for new part-opening keys, durable when this returns."""
+    files.replace(OPENING, msgspec.json.encode(now))
 
 
 def file_name(entry: KeyEntry) -> str:

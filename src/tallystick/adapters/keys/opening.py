@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -59,8 +60,10 @@ class FileOpeningKeys:
     """Keep part-opening keys in a directory and in memory (`security.ports.OpeningKeys`).
 
     A key is published for `limits.OPENING_KEY_LIFE_MS` and opens for `limits.OPENING_KEY_OVERLAP_MS` more, so a sender
-    may hold the list it fetched last for that overlap. With `write` the caller calls `rotate` at the start and then at
-    least every few minutes. Without it the object reads what the platform's process wrote before, and changes nothing.
+    may hold the list it fetched last for that overlap. `identity` returns the key that signs the list now,
+    `asked_at` the time before which no published key may have been made. With `write`
+    the caller calls `rotate` at the start and then at least every few minutes. Without it the object reads what the
+    platform's process wrote before, and changes nothing.
 
     Raises:
         Misconfigured: the directory is unfit (`KeyDirectory`), or a key in it is damaged.
@@ -69,10 +72,11 @@ class FileOpeningKeys:
     def __init__(
         self,
         directory: Path,
-        identity: Ed25519Private,
+        identity: Callable[[], Ed25519Private],
         randomness: Randomness,
         *,
         policies: tuple[str, ...] = (),
+        asked_at: Callable[[], Millis] = lambda: Millis(0),
         write: bool = True,
         wrapper: KeyWrapper | None = None,
     ) -> None:
@@ -80,11 +84,13 @@ class FileOpeningKeys:
         self._identity = identity
         self._randomness = randomness
         self._policies = policies
+        self._asked_at = asked_at
         self._held: dict[str, _Held] = {}
         for key_id in self._files.names():
             with contextlib.suppress(NotFound):  # a reader may meet a key that is destroyed just now
                 self._held[key_id] = self._load(key_id)
         self._list: str | None = None
+        self._signed_by: Ed25519Private | None = None
 
     def opener(self, key_id: str, now: Millis) -> Opener:
         """Return the opener; raises KeyUnknown when the key never existed, is over or was destroyed."""
@@ -102,10 +108,12 @@ class FileOpeningKeys:
         newest = self._newest()
         if any(suite not in newest or now >= newest[suite].opens_until for suite in SUITES):
             raise Unavailable("no part-opening key is ready yet")
-        if self._list is None:
+        identity = self._identity()
+        if self._list is None or identity is not self._signed_by:
             keys = tuple(newest[suite].published for suite in SUITES)
             payload = msgspec.json.encode(KeyList(issued=now, keys=keys, policies=self._policies))
-            self._list = sign_jws(self._identity, payload, IDENTITY_KID, LIST_TYPE)
+            self._list = sign_jws(identity, payload, IDENTITY_KID, LIST_TYPE)
+            self._signed_by = identity
         return self._list
 
     def rotate(self, now: Millis) -> list[str]:
@@ -113,9 +121,10 @@ class FileOpeningKeys:
 
         A key is durable before it is published.
         """
-        newest = self._newest()
+        newest, asked_at = self._newest(), self._asked_at()
         for suite in SUITES:
-            if suite not in newest or now >= newest[suite].made_at + limits.OPENING_KEY_LIFE_MS:
+            held = newest.get(suite)
+            if held is None or held.made_at < asked_at or now >= held.made_at + limits.OPENING_KEY_LIFE_MS:
                 self._make(suite, now)
         over = [key_id for key_id, held in self._held.items() if now >= held.opens_until]
         for key_id in over:
@@ -125,7 +134,7 @@ class FileOpeningKeys:
 
     def identity_pem(self) -> bytes:
         """Return the public identity key (SubjectPublicKeyInfo, PEM): senders get it by another way and pin it."""
-        return self._identity.public().pem()
+        return self._identity().public().pem()
 
     def close(self) -> None:
         """Give the directory up."""

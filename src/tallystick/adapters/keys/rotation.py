@@ -94,6 +94,11 @@ class KeyRotation:
 
         return next(each for each in self._change(work) if each.purpose is purpose and each.version == version)
 
+    def ask_opening(self, now: Millis) -> None:
+        """Have the process that serves make new part-opening keys; those so far open as long as ever."""
+        with KeyDirectory(self._path, write=True, wrapper=self._wrapper) as files:
+            manifest.ask_opening(files, now)
+
     def _change(
         self, work: Callable[[KeyDirectory, tuple[KeyEntry, ...]], tuple[KeyEntry, ...]]
     ) -> tuple[KeyEntry, ...]:

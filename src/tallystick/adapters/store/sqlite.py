@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from tallystick.adapters.store.drive import drive
 from tallystick.adapters.store.sqlite_access import SqliteApiKeys, SqliteProposals
+from tallystick.adapters.store.sqlite_anchors import SqliteAnchors
 from tallystick.adapters.store.sqlite_audit import SqliteAudit
 from tallystick.adapters.store.sqlite_book import Cache
 from tallystick.adapters.store.sqlite_capabilities import SqliteCapabilities
@@ -50,6 +51,7 @@ T = TypeVar("T")
 class SqliteBooks(
     SqliteChannels,
     SqliteEnrolments,
+    SqliteAnchors,
     SqliteCapabilities,
     SqliteApiKeys,
     SqliteProposals,

@@ -9,8 +9,8 @@ from tallystick.runtime import Millis
 
 HEAD = "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1"
 ADD = "INSERT INTO audit (seq, body, hash) VALUES (?, ?, ?)"
-AFTER = "SELECT seq, body, hash FROM audit WHERE seq > ? ORDER BY seq LIMIT ?"
-ABOUT = "SELECT seq, body, hash FROM audit WHERE instr(body, ?) ORDER BY seq DESC LIMIT ?"
+AFTER = "SELECT seq, CAST(body AS BLOB), hash FROM audit WHERE seq > ? ORDER BY seq LIMIT ?"
+ABOUT = "SELECT seq, CAST(body AS BLOB), hash FROM audit WHERE instr(body, ?) ORDER BY seq DESC LIMIT ?"
 ADD_CHECKPOINT = "INSERT INTO audit_checkpoint (seq, hash, at, signature) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
 CHECKPOINTS = "SELECT seq, hash, at, signature FROM audit_checkpoint WHERE seq > ? ORDER BY seq LIMIT ?"
 
@@ -63,4 +63,4 @@ class SqliteAudit(LedgerBook, SqliteBook):
 def from_row(row: Row) -> Link:
     """Read a link back."""
     seq, body, hash_ = row
-    return Link(seq=seq, body=body.encode(), hash=hash_)
+    return Link(seq=seq, body=body, hash=hash_)

@@ -29,6 +29,7 @@ WHERE: Final = {
     Kept.PAYMENT: _Where("payment", ("element_digest",), counts="fate IS NULL"),
     Kept.CLAIM: _Where("claim", ("digest",), id="seq"),
     Kept.ENROLMENT: _Where("enrolment", ("digest",)),
+    Kept.LINK: _Where("capability", ("sealed_key", "session_key")),
     Kept.API_KEY: _Where("api_key", ("digest", "mac")),
 }
 

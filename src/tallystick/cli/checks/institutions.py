@@ -103,8 +103,10 @@ async def recovery(scene: Scene) -> str:
     """An unknown outcome can be asked for or reversed."""
     found = await _active(scene)
     async with scene.desk() as desk:
+        presenting = Presenting(desk)
+        await presenting.anchoring.look()
         pins = PinProcess(desk.layout.pins, desk.clock)  # never started: nothing is translated here
-        registry = connector_registry(desk, pull_queue(desk), Presenting(desk), pins)
+        registry = connector_registry(desk, pull_queue(desk), presenting, pins)
         try:
             ways = {each.back_end.name: (await registry.connector(each.back_end)).recovery for each in found}
         except NotSent as unusable:

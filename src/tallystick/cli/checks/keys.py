@@ -17,7 +17,8 @@ from tallystick.crypto.ca import check_strength
 from tallystick.crypto.x509 import load_signing_key
 from tallystick.errors import FieldInvalid, Misconfigured
 from tallystick.runtime import Millis
-from tallystick.security.ports import Purpose
+from tallystick.security import lifetimes
+from tallystick.security.ports import KeyState, Purpose
 
 SLACK_MS: Final = 2 * 60_000  # ms after its end in which the sweep destroys a key
 OPENING_KEPT_MS: Final = limits.OPENING_KEY_LIFE_MS + limits.OPENING_KEY_OVERLAP_MS + SLACK_MS  # ms
@@ -50,6 +51,25 @@ async def strength(scene: Scene) -> str:
             faults.append(f"{path.name} is too weak: EC P-256, Ed25519 or RSA of 2048 bits and more")
     refuse(faults)
     return f"{len(keys)} long-lived keys differ and look random; {len(private)} private keys are strong"
+
+
+async def cryptoperiods(scene: Scene) -> str:
+    """No long-lived key is active beyond its cryptoperiod (PCI DSS 3.7.4, NIST SP 800-57 part 1)."""
+    now, left = scene.now(), {}
+    for entry in _keyring(scene).entries:
+        if entry.state is KeyState.ACTIVE and entry.activated_at is not None:
+            left[entry.name] = lifetimes.days_left(entry.purpose, entry.activated_at, now)
+    refuse([f"the key {name} is {-days} days over its time" for name, days in left.items() if days < 0])
+    refuse([f"the key {name} has {days} days left" for name, days in left.items() if days < lifetimes.WARN_DAYS])
+    return f"the first to be rotated is {min(left, key=lambda name: left[name])}, in {min(left.values())} days"
+
+
+async def protection(scene: Scene) -> str:
+    """Key files are sealed: whoever copies them has nothing yet."""
+    provider = scene.settings().keys.provider
+    if provider == "file":
+        raise Misconfigured("key files are protected by their mode alone: a copy of keys/ opens a copy of the store")
+    return f"key files are sealed: {provider}"
 
 
 async def root_key(scene: Scene) -> str:
@@ -96,6 +116,18 @@ CHECKS: Final = (
         Weight.UNSAFE,
         "Make the platform anew with tallystick init, or the certificate named with a stronger key.",
         strength,
+    ),
+    Check(
+        "cryptoperiods",
+        Weight.UNSAFE,
+        "Rotate the key named: tallystick keys rotate; clients get the next identity key before.",
+        cryptoperiods,
+    ),
+    Check(
+        "key protection",
+        Weight.ADVICE,
+        "Seal them: tallystick keys protect, or a hardware module.",
+        protection,
     ),
     Check(
         "root key",

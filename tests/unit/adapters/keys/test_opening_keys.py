@@ -21,7 +21,9 @@ IDENTITY = Ed25519Private()
 
 
 def open_keys(tmp_path: Path, *, write: bool = True) -> FileOpeningKeys:
-    return FileOpeningKeys(tmp_path / "opening", IDENTITY, SystemRandomness(), policies=("card", "login"), write=write)
+    return FileOpeningKeys(
+        tmp_path / "opening", lambda: IDENTITY, SystemRandomness(), policies=("card", "login"), write=write
+    )
 
 
 @pytest.fixture
@@ -140,3 +142,29 @@ def test_a_damaged_key_file_stops_the_process(tmp_path: Path, content: bytes) ->
     stray.write_bytes(content)
     with pytest.raises(Misconfigured):
         open_keys(tmp_path)
+
+
+def test_the_list_is_signed_by_the_identity_key_of_the_moment(tmp_path: Path) -> None:
+    signing = [IDENTITY]
+    keys = FileOpeningKeys(tmp_path / "opening", lambda: signing[0], SystemRandomness())
+    keys.rotate(NOW)
+    before = keys.published(NOW)
+    signing[0] = Ed25519Private()
+    verify_jws(signing[0].public(), keys.published(NOW), IDENTITY_KID, LIST_TYPE)
+    assert before != keys.published(NOW)
+
+
+def test_new_keys_are_published_when_asked_and_the_earlier_ones_still_open(tmp_path: Path) -> None:
+    asked = [Millis(0)]
+    keys = FileOpeningKeys(tmp_path / "opening", lambda: IDENTITY, SystemRandomness(), asked_at=lambda: asked[0])
+    keys.rotate(NOW)
+    before = keys.published(NOW)
+    asked[0] = Millis(NOW + 5)
+    assert [] == keys.rotate(Millis(NOW + 10))
+    payload = verify_jws(IDENTITY.public(), keys.published(NOW), IDENTITY_KID, LIST_TYPE)
+    old = verify_jws(IDENTITY.public(), before, IDENTITY_KID, LIST_TYPE)
+    first, second = (msgspec.json.decode(each, type=KeyList).keys for each in (old, payload))
+    assert {key.id for key in first}.isdisjoint(key.id for key in second)
+    assert all(keys.opener(key.id, Millis(NOW + 20)) for key in first)
+    keys.rotate(Millis(NOW + 30))
+    assert payload == verify_jws(IDENTITY.public(), keys.published(NOW), IDENTITY_KID, LIST_TYPE)
