@@ -10,10 +10,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from secret_scan import Scanner
 from watched_demo import SEALED, DemoRun
 
 from tallystick import limits
+from tallystick.adapters.canaries import Scanner
 from tallystick.adapters.keys.epochs import FileEpochKeys
 from tallystick.assembly.facts import FINAL_STATES
 from tallystick.cli.demo import back_ends, world

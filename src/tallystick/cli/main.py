@@ -27,6 +27,7 @@ from tallystick.cli.part import part
 from tallystick.cli.payment import payment
 from tallystick.cli.pin import pin
 from tallystick.cli.proposals import group as proposals
+from tallystick.cli.prove_erasure import prove_erasure
 from tallystick.cli.receipt import receipt
 from tallystick.cli.routes import routes
 from tallystick.cli.serve import serve
@@ -98,6 +99,7 @@ for command in (
     pin,
     receipt,
     proposals,
+    prove_erasure,
     routes,
     serve,
     user,

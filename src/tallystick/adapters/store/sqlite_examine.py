@@ -4,10 +4,11 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from tallystick.adapters.store.sqlite import failed
 from tallystick.adapters.store.sqlite_open import connect
+from tallystick.assembly.facts import FINAL_STATES
 from tallystick.runtime import Millis
 
 SAFE: Final = {
@@ -27,6 +28,21 @@ NEWEST: Final = (
     "SELECT max(created_at) FROM channel",
     "SELECT max(at) FROM route_version",
 )
+
+
+SEALED_NOW: Final = """
+    SELECT p.id, t.sealed, p.state FROM part t JOIN payment p ON p.id = t.payment_id WHERE t.sealed IS NOT NULL
+    UNION ALL
+    SELECT p.id, i.account, p.state FROM intent i JOIN payment p ON p.id = i.payment_id WHERE i.account IS NOT NULL
+"""
+
+
+class SealedNow(NamedTuple):
+    """A sealed part or card number that a row holds, its payment, and whether that has ended."""
+
+    id: str
+    sealed: bytes
+    ended: bool
 
 
 class Examined:
@@ -50,6 +66,10 @@ class Examined:
     def newest(self) -> Millis:
         """Return the time of the newest row; 0 for an empty store."""
         return Millis(max(self._db.execute(query).fetchone()[0] or 0 for query in NEWEST))
+
+    def sealed_now(self) -> list[SealedNow]:
+        """List what of payers' credentials is kept in rows, sealed."""
+        return [SealedNow(id_, sealed, state in FINAL_STATES) for id_, sealed, state in self._db.execute(SEALED_NOW)]
 
     def passwords_not_under(self, parameters: str) -> int:
         """Count the payers whose password is stretched with other parameters than these."""

@@ -3,8 +3,9 @@
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Final
 
-SHORTEST_FORM = 4  # bytes; a shorter one is found in random data too
+SHORTEST_FORM: Final = 4  # bytes; a shorter one is found in random data too
 
 
 class Scanner:
@@ -20,9 +21,11 @@ class Scanner:
         }
 
     def scan(self, data: bytes) -> list[str]:
+        """Name what is in the data, with its form."""
         return [name for name, form in self.forms.items() if form in data]
 
     def scan_files(self, files: Iterable[Path]) -> list[str]:
+        """Name what is in files, with the file and the form."""
         return [f"{path}: {name}" for path in files for name in self.scan(path.read_bytes())]
 
 
