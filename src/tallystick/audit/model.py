@@ -66,6 +66,7 @@ class Action(StrEnum):
     PROPOSAL_MOVED = "proposal.moved"
     LIMITS_SET = "limits.set"
     REWRAPPED = "keys.rewrapped"
+    KEY_CEREMONY = "keys.ceremony"
     PAYMENT_READ = "payment.read"
     AUDIT_READ = "audit.read"
     ENDPOINT_SET = "endpoint.set"

@@ -8,6 +8,7 @@ from typing import Final
 import click
 from msgspec import Struct
 
+from tallystick.audit.model import Action
 from tallystick.bootstrap.office import Office
 from tallystick.channels import operators
 from tallystick.cli.app import App, Group, pass_app
@@ -83,13 +84,14 @@ def create(
     _check_sizes(custodians, threshold)
     refuse_existing(record_path)
     _check_place(out)
-    persons = _two_persons(app, second_key, rehearsal=rehearsal)
     randomness = SystemRandomness()
+    ceremony_id = randomness.token(CEREMONY_BYTES)
+    persons = _two_persons(app, second_key, ceremony_id.hex(), rehearsal=rehearsal)
     shares = key_shares.split(
         randomness.token(KEY_BYTES),
         threshold,
         len(custodians),
-        randomness.token(CEREMONY_BYTES),
+        ceremony_id,
         rehearsal=rehearsal,
     )
     _hand_out(dict(zip(custodians, shares, strict=True)), out)
@@ -154,12 +156,13 @@ def _check_place(out: Path | None) -> None:
         )
 
 
-def _two_persons(app: App, second_key: Path | None, *, rehearsal: bool) -> tuple[str, ...]:
+def _two_persons(app: App, second_key: Path | None, ceremony_id: str, *, rehearsal: bool) -> tuple[str, ...]:
     """Return the two who conduct the ceremony, each proven by a key of their own.
 
     1. The first is the operator who runs the command, as for every command.
     2. The second has another operator's or approver's key.
     3. They are two persons.
+    4. The audit chain says that they began, before any share is made.
 
     Only a rehearsal goes on without operators.
     """
@@ -184,6 +187,12 @@ def _two_persons(app: App, second_key: Path | None, *, rehearsal: bool) -> tuple
         # 3.
         if second is None or second.holder == app.operator:
             raise Failure("both keys are one person's", "Let another operator or approver give their own key.")
+        # 4.
+        await desk.store.transact(
+            lambda books: books.append(
+                Action.KEY_CEREMONY, ceremony_id, outcome="begun", second=second.holder, rehearsal=rehearsal
+            )
+        )
         return app.operator, second.holder
 
     return app.at_desk(prove)

@@ -67,6 +67,13 @@ def test_any_two_shares_give_the_key_of_the_record(held: Any, run: Run, ask: Ask
         assert groups(piped(*NAMES)).isdisjoint(told.output.replace('"', "-").split("-"))
 
 
+def test_the_audit_chain_says_who_began_it(held: Any, ask: Ask) -> None:
+    entries = ask("--operator-key", "cy.key", "audit", "show", held["ceremony"])
+    assert [("operator:ann", "keys.ceremony", "begun", "bo")] == [
+        (entry["actor"], entry["action"], entry["outcome"], entry["details"]["second"]) for entry in entries
+    ]
+
+
 @pytest.mark.parametrize(
     ("names", "told"),
     [(["bob"], "1 more of the 3 shares"), (["bob", "bob"], "given twice"), ([], "no share was given")],
