@@ -21,7 +21,15 @@ IMPORTERS = {
     "sqlite3": ("adapters/store/",),
     "iso8583": ("iso8583/message.py",),
     "phonenumbers": ("assembly/element.py",),
-    "httpx2": ("adapters/", "sdk/client.py", "sdk/enrol.py", "cli/demo/world.py", "cli/enrol.py"),
+    "httpx2": (
+        "adapters/",
+        "sdk/client.py",
+        "sdk/enrol.py",
+        "sdk/merchant.py",
+        "sdk/forward.py",
+        "cli/demo/world.py",
+        "cli/enrol.py",
+    ),
     "starlette": (
         "service/",
         "testing/sandbox/account.py",

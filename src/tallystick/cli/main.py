@@ -21,6 +21,7 @@ from tallystick.cli.inputs import file_path
 from tallystick.cli.institution import institution
 from tallystick.cli.keys import keys
 from tallystick.cli.limits import limits
+from tallystick.cli.listen import listen, trigger
 from tallystick.cli.operator import operator as operators
 from tallystick.cli.pages import pages
 from tallystick.cli.part import part
@@ -31,6 +32,7 @@ from tallystick.cli.prove_erasure import prove_erasure
 from tallystick.cli.receipt import receipt
 from tallystick.cli.routes import routes
 from tallystick.cli.serve import serve
+from tallystick.cli.test_mode import test
 from tallystick.cli.user import user
 from tallystick.cli.webhook import webhook
 
@@ -102,6 +104,9 @@ for command in (
     prove_erasure,
     routes,
     serve,
+    listen,
+    test,
+    trigger,
     user,
     webhook,
 ):

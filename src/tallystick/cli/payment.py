@@ -11,12 +11,14 @@ from tallystick.audit.model import Action
 from tallystick.bootstrap.office import Office
 from tallystick.channels import operators
 from tallystick.cli.app import App, Group, pass_app
-from tallystick.cli.clients import profile_option, with_client
+from tallystick.cli.clients import with_client
 from tallystick.cli.inputs import read_order
+from tallystick.cli.merchant_client import connect, merchant_options
 from tallystick.delivery.books import Books
 from tallystick.delivery.model import Intent
 from tallystick.errors import NotFound
 from tallystick.runtime import Millis
+from tallystick.sdk.merchant import create_payment
 from tallystick.wire.payment import NewPayment, PaymentStatus, Recipient
 
 COLUMNS: Final = ("payment", "state", "policy", "parts", "back_end", "opened_at")
@@ -101,9 +103,17 @@ def list_(app: App, limit: int) -> None:
     examples="""
     tallystick payment create --profile profiles/shop --policy card \\
         --order payee=Teahouse,amount=1250,currency=CNY,reference=order-7 --phone +8613800138000
+    tallystick payment create --key-file test.key --ca trust.pem --policy account \\
+        --order payee=Bookshop,amount=1999,currency=EUR --open
     """,
 )
-@profile_option
+@click.option(
+    "--profile",
+    type=click.Path(exists=True, path_type=Path),
+    help="A directory made by `channel add --profile-out`, or a profile file; or else --key-file.",
+)
+@merchant_options(required=False)
+@click.option("--open", "opens", is_flag=True, help="Open the payer's page in this machine's browser.")
 @click.option("--policy", required=True, help="The split policy's name.")
 @click.option("--order", required=True, help="payee=,amount=,currency=[,reference=]; amount in minor units.")
 @click.option("--phone", help="The payer's phone, E.164: where the code goes.")
@@ -113,17 +123,22 @@ def list_(app: App, limit: int) -> None:
 @pass_app
 def create(
     app: App,
-    profile: Path,
+    profile: Path | None,
+    key_file: Path | None,
+    url: str,
+    ca: Path | None,
     policy: str,
     order: str,
     phone: str | None,
     email: str | None,
     allowed: tuple[str, ...],
     expires_in: int,
+    *,
+    opens: bool,
 ) -> None:
-    """Create a payment as a merchant.
+    """Create a payment as a merchant: as a channel by its profile, or with an API key.
 
-    Prints its id and the code that its parts carry.
+    Prints its id and the code that its parts carry; with an API key also the payer's page, where there are pages.
     """
     content = NewPayment(
         policy=policy,
@@ -132,7 +147,16 @@ def create(
         allowed=allowed,
         expires_in=expires_in,
     )
-    app.show(with_client(profile, lambda client: client.create_payment(content)))
+    if profile is not None:
+        app.show(with_client(profile, lambda client: client.create_payment(content)))
+        return
+    if key_file is None or ca is None:
+        raise click.UsageError("Give --profile, or --key-file and --ca.")
+    with connect(key_file, url, ca) as merchant:
+        created = merchant.ask(create_payment(content))
+    app.show(created)
+    if opens and created.page_url is not None:
+        click.launch(created.page_url)
 
 
 def _attempt(intent: Intent) -> Attempt:

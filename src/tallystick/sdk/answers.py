@@ -36,6 +36,7 @@ class _Problem(Struct, frozen=True):
     detail: str = ""
     remedy: str = ""
     field: str | None = None
+    param: str | None = None
     request_id: str = ""
 
 
@@ -83,7 +84,7 @@ def problem_of(answer: Answer, *, proven: bool) -> PlatformProblem:
         status=answer.status,
         detail=problem.detail or problem.title,
         remedy=problem.remedy,
-        field=problem.field,
+        field=problem.field or problem.param,
         request_id=problem.request_id,
         proven=proven,
         retry_after=int(wait) if wait.isascii() and wait.isdigit() and len(wait) <= DIGITS_MAX else None,
