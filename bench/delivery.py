@@ -29,6 +29,8 @@ from tallystick.adapters.store.sqlite import SqliteStore
 from tallystick.assembly.content import PartValues, seal_values
 from tallystick.assembly.facts import ElementKind, Fate, Order, PaymentState
 from tallystick.assembly.model import Element, Part, Payment
+from tallystick.channels.limiting import COUNT_MAX, DEFAULTS, Limiter, read_limit
+from tallystick.channels.model import LimitKind
 from tallystick.cli.demo.processes import Child
 from tallystick.crypto import ca, mac, pin, x509
 from tallystick.crypto.mac import MacAlgorithm
@@ -186,7 +188,8 @@ async def added(home: Path, port: int, count: int) -> dict[str, Any]:
     store, clock = SqliteStore(home / "added.db"), SystemClock()
     connector = connector_of(home, port, 2)
     guarded = One(GuardedConnector(connector, BACK_END, clock))
-    carrier = replace(made.platform, store=store, connectors=guarded, clock=clock)
+    often = Limiter(clock, b"bench", {**DEFAULTS, LimitKind.CREDENTIAL: read_limit(f"{COUNT_MAX}/24h")})
+    carrier = replace(made.platform, store=store, connectors=guarded, clock=clock, counter=often)
     ids = await prepare(carrier, store, count)
     whole = await paced(count, lambda number: carry(carrier, ids[number]))
     states = [await store.read(lambda books, payment=payment: books.payment(payment)) for payment in ids]
@@ -262,7 +265,11 @@ async def prepare(carrier: Platform, store: SqliteStore, count: int) -> list[str
                 fields=frozenset(fields),
                 received_at=now,
                 epoch=epoch,
-                sealed=seal_values(PartValues(fields=fields), carrier.epochs.key(epoch), f"part_{number}_{half}"),
+                sealed=seal_values(
+                    PartValues(fields=fields, element=(payment.element.digest,)),
+                    carrier.epochs.key(epoch),
+                    f"part_{number}_{half}",
+                ),
             )
             for half, fields in enumerate(halves)
         ]

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-from msgspec import Struct, UnsetType
+from msgspec import Struct, UnsetType, structs
 
 from tallystick import limits
-from tallystick.assembly.content import merge, open_values, seal_values
+from tallystick.assembly.content import merge, open_joined, seal_values
 from tallystick.assembly.facts import Order, PaymentState
 from tallystick.assembly.intake import Intake, take_in, write_order
 from tallystick.assembly.join import Filing, file_part
@@ -142,7 +142,7 @@ async def accept_opened(platform: Platform, opened: Opened, *, channel: Channel,
     own = payment.element if payment and opened.page else None
     taken = take_in(content, channel, platform.policies, platform.keyring.readable(Purpose.BLIND_INDEX), own)
     platform.counter.count(LimitKind.ELEMENT, taken.element.digest)
-    part = _part(platform, taken, channel.id, certificate, at)
+    part = _part(platform, taken, _bound(payment), channel.id, certificate, at)
     filing = Filing(
         part=part,
         element=taken.element,
@@ -183,7 +183,8 @@ async def carry(platform: Platform, payment_id: str) -> None:
         await _end(platform, payment, PaymentState.UNDELIVERED, EXPIRED)
         return
     try:
-        fields = merge(platform.policies[payment.policy], [open_values(part, platform.epochs) for part in parts])
+        opened = open_joined(payment, parts, platform.epochs, payment_texts(payment))
+        fields = merge(platform.policies[payment.policy], opened)
         decision = _route(platform, payment, payment.order, table, fields)
         await _deliver_to_first(platform, payment, payment.order, decision, fields)
     except CredentialRefused as refusal:
@@ -367,8 +368,11 @@ def payment_texts(payment: Payment) -> tuple[str, ...]:
     return (payment.id, *write_order(payment.order).texts())
 
 
-def _part(platform: Platform, taken: Intake, channel_id: str, certificate: str, at: Millis) -> Part:
+def _part(
+    platform: Platform, taken: Intake, bound: tuple[str, ...], channel_id: str, certificate: str, at: Millis
+) -> Part:
     epoch, part_id = platform.epochs.current(at), new_id("part", platform.randomness)
+    values = structs.replace(taken.values, bound=bound)
     return Part(
         id=part_id,
         payment_id="",
@@ -377,7 +381,7 @@ def _part(platform: Platform, taken: Intake, channel_id: str, certificate: str, 
         fields=taken.names,
         received_at=at,
         epoch=epoch,
-        sealed=seal_values(taken.values, platform.epochs.key(epoch), part_id),
+        sealed=seal_values(values, platform.epochs.key(epoch), part_id),
     )
 
 

@@ -77,7 +77,7 @@ def take_in(
     return Intake(
         policy=policy,
         element=element,
-        values=PartValues(fields=fields, order=order),
+        values=PartValues(fields=fields, order=order, element=element.digests),
         names=names,
         warnings=warnings(fields),
     )

@@ -29,8 +29,9 @@ ORDER = {"payee": "Bookshop", "amount": 1250, "currency": "CNY", "reference": "A
 MINUTE = 60_000
 
 
-class NothingRevoked:
-    def check(self, peer: PeerCertificate, now: Millis) -> None: ...
+class AllStand:
+    def check(self, peer: PeerCertificate, now: Millis) -> PeerCertificate:
+        return peer
 
 
 class NoInstitutions:
@@ -56,7 +57,7 @@ async def world_with(**counts: int) -> tuple[MemoryPlatform, Post]:
         await world.channel(name)
     gateway = Gateway(
         world.platform,
-        revocations=NothingRevoked(),
+        standing=AllStand(),
         institutions=NoInstitutions(),
         identity=Ed25519Private(),
         carriers=Carriers(world.platform),
