@@ -118,6 +118,21 @@ class AuditSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     anchor: str | None = None
 
 
+class AcmeSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An outside authority for the certificate that listeners show, by ACME (RFC 8555); needs `tallystick[acme]`.
+
+    `directory` is its server's directory address, https; `contact` a mail address it may write to; `ca` a PEM file in
+    the data directory, of who certified that server, where it is no public authority. `host` and `port` are where
+    this platform answers http-01: its names must lead there, at port 80.
+    """
+
+    directory: str
+    contact: str | None = None
+    ca: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 80
+
+
 class ListenerSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where a further listener is.
 
@@ -168,6 +183,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ca: CaSection = CaSection()
     audit: AuditSection = AuditSection()
     keys: KeysSection = KeysSection()
+    acme: AcmeSection | None = None
     enrolment: ListenerSection | None = None
     status: ListenerSection | None = None
     pages: PagesSection | None = None

@@ -48,6 +48,8 @@ IMPORTERS = {
     "threading": ("adapters/passwords.py",),
     "concurrent": ("adapters/passwords.py", "adapters/notify/webhooks.py"),
     "Crypto": ("crypto/key_shares.py",),
+    "acme": ("adapters/acme.py",),
+    "josepy": ("adapters/acme.py",),
     "pkcs11": ("adapters/keys/pkcs11.py",),
     "pickle": (),
     "random": ("testing/clock.py",),  # a seeded one

@@ -68,6 +68,21 @@ class Layout:
         return self.root / "anchors"
 
     @property
+    def acme(self) -> Path:
+        """The account at an ACME server."""
+        return self.root / "acme"
+
+    @property
+    def shown_certificate(self) -> Path:
+        """The chain that listeners show, where an outside authority gives it."""
+        return self.root / "tls" / "listener.pem"
+
+    @property
+    def shown_key(self) -> Path:
+        """The private key of that certificate."""
+        return self.root / "tls" / "listener.key"
+
+    @property
     def certificate(self) -> Path:
         """The platform's own certificate chain."""
         return self.root / "tls" / "platform.pem"

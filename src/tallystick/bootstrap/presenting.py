@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Final, Self
 
 from tallystick.adapters.platform_certificate import CertificateFiles, EmbeddedCertifier
+from tallystick.bootstrap.acme import acme
 from tallystick.bootstrap.anchoring import Anchoring
 from tallystick.bootstrap.layout import PLATFORM_URI
 from tallystick.bootstrap.office import Office
 from tallystick.channels import own
 from tallystick.channels.admit import INSTITUTION_URI
-from tallystick.crypto import ca, tls
+from tallystick.channels.ports import Certifier
+from tallystick.crypto import ca, tls, x509
 from tallystick.errors import TallystickError
 from tallystick.runtime import Millis
 
 LOOK_S: Final = 1.0  # s between two looks: so late a change of a file counts at the latest
 RETRY_MS: Final = 60_000  # ms after a renewal that failed until the next try
+RETRY_MAX_S: Final = 3_600.0  # s between two tries at an outside authority at most
 
 _log = logging.getLogger(__name__)
 
@@ -30,8 +33,9 @@ class Presenting:
     """Give out TLS contexts, and replace what is in them when a certificate, an authority or a list changes."""
 
     def __init__(self, desk: Office) -> None:
-        self._desk = desk
+        self.desk = desk
         self._own = CertificateFiles(desk.layout.certificate, desk.layout.private_key)
+        self._shown = CertificateFiles(desk.layout.shown_certificate, desk.layout.shown_key)
         self.anchoring = Anchoring(desk)
         self._contexts: dict[str, tuple[tls.LiveContext, Callable[[], ssl.SSLContext]]] = {}
         self._seen = self._stamp()
@@ -47,20 +51,20 @@ class Presenting:
 
     async def ensure(self) -> None:
         """Get a certificate when one is due; raises what `own.renew` raises."""
-        now, names = self._desk.clock.now(), self._desk.settings.gateway.names
+        now, names = self.desk.clock.now(), self.desk.settings.gateway.names
         if not own.due(self._own, names, now):
             return
-        life = self._desk.settings.ca.lives()[ca.PLATFORM.name]
-        await own.renew(self._own, EmbeddedCertifier(self._desk.ca, PLATFORM_URI, life), names, now)
+        life = self.desk.settings.ca.lives()[ca.PLATFORM.name]
+        await own.renew(self._own, EmbeddedCertifier(self.desk.ca, PLATFORM_URI, life), names, self.desk.clock)
         _log.info("the platform's certificate was renewed")
 
     def listener(self, name: str, *, clients: bool) -> tls.LiveContext:
         """Return the context of a listener: with `clients` it lets in certificates only, else TLS 1.3 only."""
-        layout, anchoring = self._desk.layout, self.anchoring
+        anchoring = self.anchoring
 
         def build() -> ssl.SSLContext:
-            trust = anchoring.listener_trust() if clients else None
-            context = tls.server_context(layout.certificate, layout.private_key, trust)
+            trust, shown = anchoring.listener_trust() if clients else None, self._for_listeners()
+            context = tls.server_context(shown.chain, shown.key, trust)
             if not clients:
                 context.minimum_version = ssl.TLSVersion.TLSv1_3
             return context
@@ -69,7 +73,7 @@ class Presenting:
 
     def connector(self, institution: str) -> tls.LiveContext:
         """Return the context of connections to a back end: an authority of its own, and neither revoked nor denied."""
-        layout, anchoring = self._desk.layout, self.anchoring
+        layout, anchoring = self.desk.layout, self.anchoring
 
         def build() -> ssl.SSLContext:
             trust, lists = anchoring.trust_of(f"{INSTITUTION_URI}{institution}")
@@ -77,6 +81,25 @@ class Presenting:
             return tls.client_context(trust, layout.certificate, layout.private_key, lists=lists, denied=denied)
 
         return self._live(f"to {institution}", build)
+
+    async def order(self, certifier: Certifier) -> None:
+        """Keep the certificate that listeners show new, by an outside authority; never ends by itself.
+
+        Until it has issued one, and whenever that cannot be used, listeners show the embedded authority's. Tries after
+        a failure are further and further apart: such an authority bounds them too.
+        """
+        names, wait_s = self.desk.settings.gateway.names, RETRY_MS / 1000
+        while True:
+            try:
+                if own.due(self._shown, names, self.desk.clock.now()):
+                    await own.renew(self._shown, certifier, names, self.desk.clock)
+                    _log.info("the certificate that listeners show was renewed")
+                wait_s = RETRY_MS / 1000
+            except Exception as error:  # noqa: BLE001 - the certificate in use serves on, and a later try may succeed
+                detail = error.detail if isinstance(error, TallystickError) else type(error).__name__
+                _log.warning("the certificate that listeners show was not renewed: %s", detail)
+                wait_s = min(2 * wait_s, RETRY_MAX_S)
+            await self.desk.clock.sleep(wait_s)
 
     def refresh(self) -> None:
         """Replace what is in the contexts when a file changed; what cannot be used is logged, and tried again.
@@ -98,16 +121,16 @@ class Presenting:
         """Look once a second; never ends by itself."""
         while True:
             await self._look()
-            await self._desk.clock.sleep(LOOK_S)
+            await self.desk.clock.sleep(LOOK_S)
 
     async def fetch(self) -> None:
         """Fetch revocation lists once a second, where they are due; apart, since it waits for others' servers."""
         while True:
             await self.anchoring.fetch()
-            await self._desk.clock.sleep(LOOK_S)
+            await self.desk.clock.sleep(LOOK_S)
 
     async def _look(self) -> None:
-        now = self._desk.clock.now()
+        now = self.desk.clock.now()
         try:
             if now >= self._next_try:
                 await self.ensure()
@@ -118,27 +141,42 @@ class Presenting:
         await self.anchoring.look()
         self.refresh()
 
+    def _for_listeners(self) -> CertificateFiles:
+        if self.desk.settings.acme is None:
+            return self._own
+        try:
+            held = self._shown.held()
+            usable = held is not None and x509.belongs(*held)
+        except TallystickError:
+            usable = False
+        return self._shown if usable else self._own
+
     def _live(self, name: str, build: Callable[[], ssl.SSLContext]) -> tls.LiveContext:
         if name not in self._contexts:
             self._contexts[name] = tls.LiveContext(build()), build
         return self._contexts[name][0]
 
     def _stamp(self) -> Stamp:
-        authority = self._desk.ca
-        watched = (self._own.chain, self._own.key, authority.trust, authority.crl)
+        authority = self.desk.ca
+        watched = (self._own.chain, self._own.key, self._shown.chain, self._shown.key, authority.trust, authority.crl)
         return self.anchoring.changes, tuple(_state(path) for path in watched)
 
 
 @contextlib.asynccontextmanager
 async def keeping(presenting: Presenting) -> AsyncIterator[None]:
-    """Keep certificates new while the context lasts."""
-    tasks = [asyncio.create_task(presenting.run()), asyncio.create_task(presenting.fetch())]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    """Keep certificates, anchors and lists new while the context lasts."""
+    async with contextlib.AsyncExitStack() as stack:
+        works = [presenting.run(), presenting.fetch()]
+        if (outside := acme(presenting.desk)) is not None:
+            await stack.enter_async_context(outside[0])
+            works.append(presenting.order(outside[1]))
+        tasks = [asyncio.create_task(work) for work in works]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _state(path: Path) -> tuple[int, int, int]:

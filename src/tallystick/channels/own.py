@@ -5,7 +5,7 @@ from typing import Final
 from tallystick.channels.ports import CertificateKeep, Certifier
 from tallystick.crypto import x509
 from tallystick.errors import Malformed, Misconfigured
-from tallystick.runtime import Millis
+from tallystick.runtime import Clock, Millis
 
 LAST_PART: Final = 3  # a certificate is renewed in the last third of its life
 
@@ -27,7 +27,7 @@ def due(keep: CertificateKeep, names: tuple[str, ...], now: Millis) -> bool:
     return in_last_part(leaf.not_before, leaf.not_after, now) or not set(names) <= set(leaf.hosts)
 
 
-async def renew(keep: CertificateKeep, certifier: Certifier, names: tuple[str, ...], now: Millis) -> None:
+async def renew(keep: CertificateKeep, certifier: Certifier, names: tuple[str, ...], clock: Clock) -> None:
     """Get a certificate for a fresh key and keep both.
 
     1. What the authority returned is for this key and every name, and is valid now: Misconfigured otherwise, and the
@@ -37,9 +37,9 @@ async def renew(keep: CertificateKeep, certifier: Certifier, names: tuple[str, .
     Raises Unavailable when the authority cannot be reached or is not done: try again later.
     """
     key = x509.new_private_key()
-    chain = await certifier.certify(key, names, now)
+    chain = await certifier.certify(key, names, clock.now())
     # 1.
-    leaf = x509.read_certificate(chain)
+    leaf, now = x509.read_certificate(chain), clock.now()  # later: an order takes its time
     if not x509.belongs(chain, key) or not set(names) <= set(leaf.hosts) or not leaf.not_before <= now < leaf.not_after:
         raise Misconfigured("the authority's certificate is not for the platform's key and names, or not valid now")
     # 2.

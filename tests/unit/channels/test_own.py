@@ -9,6 +9,7 @@ from tallystick.crypto.ca import DAY_MS
 from tallystick.crypto.x509 import new_private_key, read_certificate
 from tallystick.errors import Misconfigured, Unavailable
 from tallystick.runtime import Millis
+from tallystick.testing.clock import VirtualClock
 
 NOW = Millis(1_780_000_000_000)
 URI = "tallystick:platform:main"
@@ -53,7 +54,7 @@ async def test_a_certificate_is_due_when_there_is_none_and_in_the_last_third_of_
     keep: CertificateFiles, embedded: EmbeddedCertifier
 ) -> None:
     assert own.due(keep, NAMES, NOW)
-    await own.renew(keep, embedded, NAMES, NOW)
+    await own.renew(keep, embedded, NAMES, VirtualClock(NOW))
     assert not own.due(keep, NAMES, NOW)
     assert not own.due(keep, NAMES, after(2 * LIFE // 3 - 5 * 60_000))
     assert own.due(keep, NAMES, after(2 * LIFE // 3))
@@ -61,19 +62,19 @@ async def test_a_certificate_is_due_when_there_is_none_and_in_the_last_third_of_
 
 
 async def test_a_new_host_name_makes_a_certificate_due(keep: CertificateFiles, embedded: EmbeddedCertifier) -> None:
-    await own.renew(keep, embedded, NAMES, NOW)
+    await own.renew(keep, embedded, NAMES, VirtualClock(NOW))
     assert own.due(keep, (*NAMES, "new.example"), NOW)
 
 
 async def test_a_crash_between_key_and_certificate_is_mended_by_the_next_renewal(
     keep: CertificateFiles, embedded: EmbeddedCertifier
 ) -> None:
-    await own.renew(keep, embedded, NAMES, NOW)
+    await own.renew(keep, embedded, NAMES, VirtualClock(NOW))
     keep.key.write_bytes(new_private_key())
     assert own.due(keep, NAMES, NOW)
     keep.chain.write_bytes(b"junk")
     assert own.due(keep, NAMES, NOW)
-    await own.renew(keep, embedded, NAMES, NOW)
+    await own.renew(keep, embedded, NAMES, VirtualClock(NOW))
     assert not own.due(keep, NAMES, NOW)
 
 
@@ -81,29 +82,29 @@ async def test_a_crash_between_key_and_certificate_is_mended_by_the_next_renewal
 async def test_a_certificate_for_another_key_name_or_time_never_replaces_the_one_in_use(
     keep: CertificateFiles, embedded: EmbeddedCertifier, wrong: dict[str, int]
 ) -> None:
-    await own.renew(keep, embedded, NAMES, NOW)
+    await own.renew(keep, embedded, NAMES, VirtualClock(NOW))
     before = keep.held()
     with pytest.raises(Misconfigured):
-        await own.renew(keep, Authority(embedded, **wrong), NAMES, NOW)  # type: ignore[arg-type]
+        await own.renew(keep, Authority(embedded, **wrong), NAMES, VirtualClock(NOW))  # type: ignore[arg-type]
     assert before == keep.held()
 
 
 async def test_an_authority_that_is_away_leaves_the_certificate_in_use(
     keep: CertificateFiles, embedded: EmbeddedCertifier
 ) -> None:
-    await own.renew(keep, embedded, NAMES, NOW)
+    await own.renew(keep, embedded, NAMES, VirtualClock(NOW))
     before = keep.held()
     with pytest.raises(Unavailable):
-        await own.renew(keep, Away(), NAMES, NOW)
+        await own.renew(keep, Away(), NAMES, VirtualClock(NOW))
     assert before == keep.held()
 
 
 async def test_a_renewal_makes_a_new_key_and_keeps_the_identity(
     keep: CertificateFiles, embedded: EmbeddedCertifier
 ) -> None:
-    await own.renew(keep, embedded, NAMES, NOW)
+    await own.renew(keep, embedded, NAMES, VirtualClock(NOW))
     first = keep.held()
-    await own.renew(keep, embedded, NAMES, after(LIFE // 2))
+    await own.renew(keep, embedded, NAMES, VirtualClock(after(LIFE // 2)))
     second = keep.held()
     assert first is not None
     assert second is not None
