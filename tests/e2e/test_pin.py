@@ -10,7 +10,8 @@ import pytest_asyncio
 from live_platform import CARD, EXPIRY, LONG_PIN, LONG_PIN_CARD, PIN, Live, a_payment, enrol, live_platform, until
 
 from tallystick.bootstrap.parts import pin_process
-from tallystick.channels.model import PinKey, PinScheme
+from tallystick.channels.model import PinScheme
+from tallystick.cli import administer
 from tallystick.crypto import dukpt_tdes, pin, tr31
 from tallystick.crypto.pin import PinFormat
 from tallystick.crypto.tr31_header import BlockVersion, KeyAlgorithm, KeyBlockHeader, KeyUsage, ModeOfUse
@@ -49,14 +50,8 @@ async def live(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Live]:
                 ("app-1", "phone", PinScheme.DUKPT_AES, own),
                 ("till-7", "till", PinScheme.DUKPT_TDES, foreign),
             ):
-                key = PinKey(
-                    name=name,
-                    channel_id=running.profiles[channel].credentials.sender,
-                    scheme=scheme,
-                    key_block=block,
-                    created_at=desk.clock.now(),
-                )
-                await desk.store.transact(lambda books, key=key: books.add_pin_key(key))
+                sender = running.profiles[channel].credentials.sender
+                await administer.add_pin_key(desk, name, sender, scheme, block)
         yield running
 
 

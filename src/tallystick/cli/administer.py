@@ -11,7 +11,7 @@ from tallystick.adapters.connectors.kinds import load_kinds
 from tallystick.adapters.connectors.registry import ConnectorRecord, open_record, seal_record
 from tallystick.bootstrap.office import Office
 from tallystick.channels.admit import CHANNEL_URI, INSTITUTION_URI
-from tallystick.channels.model import Channel, ChannelKind, ChannelState
+from tallystick.channels.model import Channel, ChannelKind, ChannelState, PinKey, PinScheme
 from tallystick.crypto import ca
 from tallystick.crypto.kdf import KEY_BYTES
 from tallystick.crypto.signing import Algorithm, load_public
@@ -81,6 +81,13 @@ async def set_channel_state(desk: Office, channel_id: str, state: ChannelState) 
         return changed
 
     return await desk.store.transact(change)
+
+
+async def add_pin_key(desk: Office, name: str, channel_id: str, scheme: PinScheme, key_block: str) -> PinKey:
+    """Give a channel a PIN key that the PIN process wrapped; raises AlreadyExists for a name that was ever taken."""
+    key = PinKey(name=name, channel_id=channel_id, scheme=scheme, key_block=key_block, created_at=desk.clock.now())
+    await desk.store.transact(lambda books: books.add_pin_key(key))
+    return key
 
 
 async def find_channel(desk: Office, channel_id: str) -> Channel:

@@ -64,7 +64,7 @@ def make_key(app: App, name: str, channel_id: str, profile: Path) -> None:
         async with pin_process(desk) as pins:
             key_block = await pins.make_key()
             key = await pins.device_key(key_block, device)
-        registered = await _register(desk, name, channel_id, PinScheme.DUKPT_AES, key_block)
+        registered = await administer.add_pin_key(desk, name, channel_id, PinScheme.DUKPT_AES, key_block)
         return _view(registered, write_key(profile, name, device, key))
 
     app.show(app.at_desk(work))
@@ -93,7 +93,7 @@ def import_key(app: App, name: str, channel_id: str, scheme: str, block_file: Pa
         await administer.find_channel(desk, channel_id)
         async with pin_process(desk) as pins:
             key_block = await pins.import_key(PinScheme(scheme), transport, block)
-        return _view(await _register(desk, name, channel_id, PinScheme(scheme), key_block))
+        return _view(await administer.add_pin_key(desk, name, channel_id, PinScheme(scheme), key_block))
 
     app.show(app.at_desk(work))
 
@@ -120,12 +120,6 @@ def retire(app: App, name: str) -> None:
         return _view(key)
 
     app.show(app.at_desk(work))
-
-
-async def _register(desk: Office, name: str, channel_id: str, scheme: PinScheme, key_block: str) -> PinKey:
-    key = PinKey(name=name, channel_id=channel_id, scheme=scheme, key_block=key_block, created_at=desk.clock.now())
-    await desk.store.transact(lambda books: books.add_pin_key(key))
-    return key
 
 
 def _view(key: PinKey, key_file: Path | None = None) -> PinKeyView:

@@ -32,6 +32,7 @@ async def directories(scene: Scene) -> str:
         layout.epochs,
         layout.recovery,
         layout.opening,
+        layout.pins,
         layout.ca,
         layout.certificate.parent,
     )
@@ -96,7 +97,7 @@ def _check_private(path: Path) -> None:
 
 
 def _private_files(layout: Layout) -> Iterator[Path]:
-    for directory in (layout.keys, layout.epochs, layout.recovery, layout.opening):
+    for directory in (layout.keys, layout.epochs, layout.recovery, layout.opening, layout.pins):
         yield from sorted(path for path in directory.iterdir() if path.is_file())
     yield from sorted(layout.ca.glob("*.key"))
     yield from (layout.private_key, layout.store)

@@ -4,6 +4,8 @@ from typing import Final
 
 from tallystick.adapters.store.sqlite_examine import examining
 from tallystick.assembly.facts import PaymentState
+from tallystick.assembly.pins import PIN_FIELD
+from tallystick.channels.model import ChannelState
 from tallystick.cli.checks.model import Check, Scene, Weight, refuse
 from tallystick.crypto.ca import DAY_MS
 from tallystick.crypto.passwords import PARAMETERS
@@ -39,6 +41,16 @@ async def channel_keys(scene: Scene) -> str:
     return f"{len(by_mac)} channels with MAC keys, none older than {MAC_KEY_DAYS_MAX} days"
 
 
+async def clear_pins(scene: Scene) -> str:
+    """Every channel that sends PINs has a key for them: none sends clear PIN blocks (PCI PIN 1, 3-3)."""
+    async with scene.desk() as desk:
+        channels = await desk.store.read(lambda books: books.channels())
+        keyed = {key.channel_id for key in await desk.store.read(lambda books: books.pin_keys()) if not key.retired_at}
+    senders = [each for each in channels if PIN_FIELD in each.fields and each.state is ChannelState.ACTIVE]
+    refuse([f"the channel {each.name} sends PINs without a PIN key" for each in senders if each.id not in keyed])
+    return f"{len(senders)} channels send PINs, each under a key"
+
+
 async def manual_payments(scene: Scene) -> str:
     """No payment waits for a person."""
     async with scene.desk() as desk:
@@ -69,6 +81,12 @@ CHECKS: Final = (
         Weight.ADVICE,
         "Give it a new key: tallystick keys rotate-channel; better a public key.",
         channel_keys,
+    ),
+    Check(
+        "PIN keys",
+        Weight.UNSAFE,
+        "Give it a key, tallystick pin make-key or import-key, or take the field pin_block from it.",
+        clear_pins,
     ),
     Check(
         "manual payments",

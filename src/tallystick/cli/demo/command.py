@@ -15,13 +15,13 @@ from rich.console import Console
 from rich.table import Table
 
 from tallystick.cli.app import App, Command, pass_app
-from tallystick.cli.demo import doubts, payments, refusals
+from tallystick.cli.demo import doubts, payments, pins, refusals
 from tallystick.cli.demo.model import Result, play
 from tallystick.cli.demo.world import world
 from tallystick.cli.inputs import new_path, refuse_existing
 
 PRIVATE_DIRECTORY: Final = 0o700
-SCENARIOS: Final = (*payments.SCENARIOS, *refusals.SCENARIOS)
+SCENARIOS: Final = (*payments.SCENARIOS, *pins.SCENARIOS, *refusals.SCENARIOS)
 WAVES: Final = doubts.WAVES
 
 

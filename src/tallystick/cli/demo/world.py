@@ -19,6 +19,7 @@ from tallystick.channels.model import ChannelKind
 from tallystick.cli import administer, profiles
 from tallystick.cli.demo import back_ends
 from tallystick.cli.demo.back_ends import SandboxBackEnd
+from tallystick.cli.demo.pin_keys import give_pin_keys
 from tallystick.cli.demo.processes import Child
 from tallystick.crypto import x509
 from tallystick.crypto.tls import client_context, server_context
@@ -57,6 +58,8 @@ CHANNELS: Final = {
     "phone": (ChannelKind.MOBILE, "pin_block secret password expiry share", False),
     "voice": (ChannelKind.VOICE, "expiry pan pin_block order share", False),
     "bank-app": (ChannelKind.BANK_APP, "pin_block secret password order share", True),
+    "app": (ChannelKind.MOBILE, "pin_block", False),
+    "till": (ChannelKind.MERCHANT, "pin_block", False),
     "merchant": (ChannelKind.MERCHANT, "pan order account", False),
 }
 """The demo's channels: kind, the fields each may send, and whether it proves who the payer is."""
@@ -141,6 +144,7 @@ async def world(home: Path) -> AsyncIterator[World]:
         pull = await _kept(stack, back_ends.start_pull(desk, parties, url))
         await _register_payer(desk, account.back_end.id)
         made = await _profiles(desk, home / "channels", url, account)
+        await give_pin_keys(desk, home / "channels", made)
         receiver = await stack.enter_async_context(_receiver(desk, home / "receiver", made["merchant"]))
         clients = {name: TallystickClient.connect(profile) for name, profile in made.items()}
         for client in clients.values():

@@ -30,6 +30,19 @@ PAYER = """
 """
 
 
+def test_a_channel_that_sends_pins_without_a_key_is_told_until_it_has_one(
+    fault: Fault, ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    assert fault("PIN keys") is None
+    added = ("channel", "add", "app", "--kind", "mobile", "--fields", "pin_block")
+    channel = ask(*added, "--profile-out", "app", "--base-url", "https://localhost:1")["id"]
+    assert "the channel app sends PINs without a PIN key" == fault("PIN keys")
+    ask("pin", "make-key", "app-1", "--channel", channel, "--profile", str(tmp_path / "app"))
+    assert fault("PIN keys") is None
+    ask("pin", "retire", "app-1")
+    assert "the channel app sends PINs without a PIN key" == fault("PIN keys")
+
+
 @pytest.mark.parametrize("check", ["password parameters", "channel MAC keys", "manual payments", "dead webhooks"])
 def test_nothing_waits_in_a_new_platform(fault: Fault, check: str) -> None:
     assert fault(check) is None
