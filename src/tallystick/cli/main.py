@@ -7,6 +7,7 @@ import click
 from tallystick.cli.apikey import apikey
 from tallystick.cli.app import App, Group, this_user
 from tallystick.cli.audit import audit
+from tallystick.cli.blast_radius import blast_radius
 from tallystick.cli.ca import ca
 from tallystick.cli.ceremony import ceremony
 from tallystick.cli.channel import channel
@@ -81,6 +82,7 @@ def cli(ctx: click.Context, data: Path, operator: str | None, operator_key: Path
 for command in (
     apikey,
     audit,
+    blast_radius,
     ca,
     ceremony,
     channel,

@@ -132,6 +132,10 @@ class FileOpeningKeys:
             self._files.destroy(key_id)
         return over
 
+    def lives(self) -> dict[str, tuple[Millis, Millis]]:
+        """Return from when until when each key that is there opens what is sent."""
+        return {key_id: (Millis(held.made_at), Millis(held.opens_until)) for key_id, held in self._held.items()}
+
     def identity_pem(self) -> bytes:
         """Return the public identity key (SubjectPublicKeyInfo, PEM): senders get it by another way and pin it."""
         return self._identity().public().pem()

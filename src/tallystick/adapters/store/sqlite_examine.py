@@ -37,6 +37,30 @@ SEALED_NOW: Final = """
 """
 
 
+# What ended has no content any more; when it ended is when its payment was last changed.
+HELD: Final = """
+    SELECT t.id AS part, p.id, p.policy, t.channel_id, t.fields, t.received_at,
+        CASE WHEN t.sealed IS NULL THEN p.updated_at END, t.epoch
+    FROM part t JOIN payment p ON p.id = t.payment_id
+    UNION ALL
+    SELECT NULL, p.id, p.policy, '', '["pan"]', i.at, NULL, i.epoch
+    FROM intent i JOIN payment p ON p.id = i.payment_id WHERE i.account IS NOT NULL
+"""
+
+
+class HeldRow(NamedTuple):
+    """A part, or a card number kept for a reversal (`part` None): when it was sealed, and when it was erased."""
+
+    part: str | None
+    payment: str
+    policy: str
+    channel: str
+    fields: str
+    since: int
+    until: int | None
+    epoch: str
+
+
 class SealedNow(NamedTuple):
     """A sealed part or card number that a row holds, its payment, and whether that has ended."""
 
@@ -70,6 +94,15 @@ class Examined:
     def sealed_now(self) -> list[SealedNow]:
         """List what of payers' credentials is kept in rows, sealed."""
         return [SealedNow(id_, sealed, state in FINAL_STATES) for id_, sealed, state in self._db.execute(SEALED_NOW)]
+
+    def held(self) -> list[HeldRow]:
+        """List every part there ever was, and the card numbers kept now, without content."""
+        return [HeldRow(*row) for row in self._db.execute(HELD)]
+
+    def payers(self) -> int:
+        """Count the payers who left a credential."""
+        count: int = self._db.execute("SELECT count(DISTINCT user_id) FROM credential").fetchone()[0]
+        return count
 
     def passwords_not_under(self, parameters: str) -> int:
         """Count the payers whose password is stretched with other parameters than these."""
