@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from store_samples import ORDER, AnyStore, at, channel, element, payment
 
 from tallystick.assembly.facts import Fate
+from tallystick.channels.model import LimitRules
 from tallystick.crypto.versioned import header
 from tallystick.outcomes.model import Endpoint
 from tallystick.security.kept import RENEWED, USES, Kept, KeptCount, KeptRow, Rewrap
@@ -107,3 +108,10 @@ async def test_the_note_how_far_a_kind_is_comes_back_and_is_replaced(store: AnyS
     await store.transact(lambda books: books.note_rewrap(over))
     assert over == await store.read(lambda books: books.rewrap(Kept.PAYER))
     assert await store.read(lambda books: books.rewrap(Kept.CHANNEL)) is None
+
+
+async def test_the_mac_of_the_rate_limits_is_counted_by_its_key(store: AnyStore) -> None:
+    rules = LimitRules(limits={}, author="op", at=at(1), mac=NEW)
+    await store.transact(lambda books: books.put_limit_rules(rules))
+    expected = [KeptCount(kind=Kept.LIMITS, place=0, version=2, count=1)]
+    assert expected == await store.read(lambda books: books.kept_counts(Kept.LIMITS))

@@ -20,11 +20,10 @@ from tallystick.channels import operators
 from tallystick.cli.app import App, Group, pass_app
 from tallystick.cli.inputs import file_path
 from tallystick.cli.output import Failure
-from tallystick.crypto.signing import Ed25519Private, Verifier, load_public
+from tallystick.crypto.signing import Verifier, load_public
 from tallystick.delivery.books import Books
 from tallystick.errors import Misconfigured
 from tallystick.runtime import Millis
-from tallystick.security.ports import Purpose
 
 BATCH: Final = 2_000  # links read at a time
 LISTED_MAX: Final = 10_000  # entries
@@ -170,9 +169,7 @@ def verify(
         raise click.UsageError("Give one of --store and --export.")
 
     async def work(desk: Office) -> Verifying:
-        keys: list[Verifier] = [
-            Ed25519Private.from_raw(key.secret).public() for key in desk.keyring.readable(Purpose.IDENTITY)
-        ]
+        keys: list[Verifier] = [*desk.keyring.identities]
         keys += [load_public(path.read_bytes()) for path in public_keys]
         place = anchor or (desk.layout.root / desk.settings.audit.anchor if desk.settings.audit.anchor else None)
         marks = _anchored(place) if place is not None else []

@@ -23,6 +23,7 @@ from tallystick.security.verify import seal_sender_key
 from tallystick.service.senders import KNOWN_MS
 
 SLACK_S: Final = 0.1  # s beyond the time a key is pending at least
+BATCH: Final = 500  # records of one transaction: a process that serves waits some tens of milliseconds for it
 BREATH_S: Final = 0.02  # s between two batches, in which a process that serves gets the store
 
 
@@ -115,7 +116,7 @@ async def rewrap_all(desk: Office) -> list[Rewrap]:
     """Seal everything stored under the active keys, in small batches beside whoever serves; returns how far each is."""
     for purpose in Purpose:
         await rewrap.start_anew(desk.store, desk.keyring, purpose)
-    while await rewrap.step(desk.store, desk.keyring, desk.clock) is not None:
+    while await rewrap.step(desk.store, desk.keyring, desk.clock, BATCH) is not None:
         await desk.clock.sleep(BREATH_S)
     found = [await desk.store.read(lambda books, kind=kind: books.rewrap(kind)) for kind in RENEWED]  # type: ignore[misc]
     return [each for each in found if each is not None]

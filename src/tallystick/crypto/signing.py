@@ -124,6 +124,13 @@ class Ed25519Public:
     def __init__(self, key: ed25519.Ed25519PublicKey) -> None:
         self._key = key
 
+    @classmethod
+    def from_raw(cls, public: bytes) -> Self:
+        """Return the key of 32 bytes; raises Misconfigured when it has another length."""
+        if len(public) != KEY_BYTES:
+            raise errors.Misconfigured(f"an Ed25519 public key has not {KEY_BYTES} bytes")
+        return cls(ed25519.Ed25519PublicKey.from_public_bytes(public))
+
     @property
     def keys(self) -> "tuple[Ed25519Public, ...]":
         """This key, as the only one that is pinned."""

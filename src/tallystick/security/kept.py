@@ -31,6 +31,8 @@ class Kept(StrEnum):
     ENROLMENT = "enrolment"
     API_KEY = "API key"
     LINK = "page link"
+    PROPOSAL = "proposal"
+    LIMITS = "rate limits"
 
 
 USES: Final[Mapping[Kept, tuple[Purpose, ...]]] = {
@@ -45,6 +47,8 @@ USES: Final[Mapping[Kept, tuple[Purpose, ...]]] = {
     Kept.ENROLMENT: (Purpose.BLIND_INDEX,),
     Kept.LINK: (Purpose.AT_REST, Purpose.AT_REST),
     Kept.API_KEY: (Purpose.ACCESS, Purpose.ACCESS),
+    Kept.PROPOSAL: (Purpose.ACCESS,),
+    Kept.LIMITS: (Purpose.ACCESS,),
 }
 """The purposes of a row's values, in the order of `KeptRow.values`."""
 

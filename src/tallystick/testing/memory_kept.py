@@ -9,12 +9,13 @@ from msgspec.structs import replace
 from tallystick.crypto.versioned import version_of
 from tallystick.errors import EnvelopeUnopenable
 from tallystick.security.kept import Kept, KeptCount, KeptRow, Rewrap
-from tallystick.testing.memory_access import MemoryApiKeys
+from tallystick.testing.memory_access import MemoryApiKeys, MemoryProposals
 from tallystick.testing.memory_books import MemoryChannels, MemoryConnectors, MemoryNotices, MemoryUsers
 from tallystick.testing.memory_capabilities import MemoryCapabilities
 from tallystick.testing.memory_enrolments import MemoryEnrolments
 from tallystick.testing.memory_events import MemoryWebhooks
 from tallystick.testing.memory_intents import MemoryIntents
+from tallystick.testing.memory_limits import MemoryLimits
 from tallystick.testing.memory_payments import MemoryClaims
 from tallystick.testing.memory_pull import MemoryPulls
 from tallystick.testing.memory_table import Journal, Table
@@ -28,6 +29,7 @@ MEMBERS = {
     Kept.ENROLMENT: ("digest",),
     Kept.LINK: ("sealed_key", "session_key"),
     Kept.API_KEY: ("digest", "mac"),
+    Kept.PROPOSAL: ("mac",),
 }
 
 
@@ -36,6 +38,8 @@ class MemoryKept(
     MemoryEnrolments,
     MemoryCapabilities,
     MemoryApiKeys,
+    MemoryProposals,
+    MemoryLimits,
     MemoryIntents,
     MemoryClaims,
     MemoryConnectors,
@@ -95,6 +99,8 @@ class MemoryKept(
             case Kept.CLAIM:
                 issued = [each for group in self._issued.rows() for each in group]
                 return [KeptRow(id=str(n), values=(each.element.digest,)) for n, each in enumerate(issued)]
+            case Kept.LIMITS:
+                return [KeptRow(id="1", values=(rules.mac,)) for rules in self._limit_rules.rows()]
             case _:
                 members = MEMBERS[kind]
                 return [
@@ -114,6 +120,7 @@ class MemoryKept(
             Kept.ENROLMENT: lambda: self._enrolments,
             Kept.LINK: lambda: self._capabilities,
             Kept.API_KEY: lambda: self._api_keys,
+            Kept.PROPOSAL: lambda: self._proposals,
         }
         return tables[kind]()
 

@@ -10,6 +10,7 @@ from tallystick.assembly.independence import MOMENT_MS, SCORE_MAX, Way, needed, 
 from tallystick.assembly.model import PartFacts
 from tallystick.channels.model import Capability, CapabilityState, PageKind
 from tallystick.config import IndependenceStep
+from tallystick.crypto.versioned import VersionedKey, digest
 from tallystick.errors import NotIndependent
 from tallystick.runtime import Millis
 from tallystick.testing.memory_capabilities import MemoryCapabilities
@@ -122,3 +123,11 @@ async def test_gateways_alone_and_rivals_are_not_judged() -> None:
     await require_independence(pages, part("2", "c0ffee", "secret", 0), [part("1", "cafe", "account", 0)], 4)
     rival = part("3", b"phone".hex(), "account", 0)
     await require_independence(pages, rival, [part("1", b"laptop".hex(), "account", 0)], 4)
+
+
+def test_networks_under_different_keys_cannot_be_told_apart_and_earn_no_point() -> None:
+    """A rotation between the two pages of a payment must not make one network look like two."""
+    old, new = VersionedKey(1, bytes(32)), VersionedKey(2, bytes(31) + b"2")
+    home = way(network=digest(old, "192.0.2.0/24"))
+    assert score(home, home) == score(home, way(network=digest(new, "192.0.2.0/24")))
+    assert score(home, home) + 1 == score(home, way(network=digest(old, "198.51.100.0/24")))

@@ -14,7 +14,7 @@ from tallystick.adapters.keys.directory import KeyDirectory
 from tallystick.adapters.keys.manifest import KeyEntry
 from tallystick.adapters.keys.wrapper import KeyWrapper
 from tallystick.crypto.kdf import KEY_BYTES
-from tallystick.crypto.signing import Algorithm, Ed25519Private
+from tallystick.crypto.signing import Algorithm, Ed25519Private, Ed25519Public
 from tallystick.crypto.versioned import VersionedKey
 from tallystick.errors import AlreadyExists, KeyUnknown, Misconfigured
 from tallystick.runtime import Clock, Millis, Randomness
@@ -101,6 +101,12 @@ class FileKeyring:
     def identity(self) -> Ed25519Private:
         """The key that signs the published keys and the platform's own messages."""
         return self._fresh().identity
+
+    @property
+    def identities(self) -> tuple[Ed25519Public, ...]:
+        """The public halves of all identity keys there ever were, newest first: to verify what was signed before."""
+        known = [entry.public for entry in self._fresh().entries if entry.public is not None]
+        return tuple(Ed25519Public.from_raw(public) for public in reversed(known))
 
     def signer(self) -> "LiveIdentity":
         """Return a signer that always signs with the identity key of the moment."""

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from tallystick.adapters.keys.directory import KeyDirectory
 from tallystick.crypto.kdf import KEY_BYTES
+from tallystick.crypto.signing import Ed25519Private
 from tallystick.crypto.versioned import VersionedKey, check_value
 from tallystick.errors import Misconfigured, NotFound
 from tallystick.runtime import Millis
@@ -24,7 +25,10 @@ OPENING: Final = "opening.json"
 
 
 class KeyEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One key: `check` is its check value; the times say when it entered each state."""
+    """One key: `check` is its check value; the times say when it entered each state.
+
+    `public` is the public half of one that signs (Ed25519, 32 bytes): what it signed is verified long after it is gone.
+    """
 
     purpose: Purpose
     version: int
@@ -34,6 +38,7 @@ class KeyEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     activated_at: Millis | None = None
     retired_at: Millis | None = None
     destroyed_at: Millis | None = None
+    public: bytes | None = None
 
     @property
     def name(self) -> str:
@@ -105,6 +110,7 @@ def write_key(files: KeyDirectory, purpose: Purpose, key: VersionedKey, now: Mil
         state=KeyState.PENDING,
         check=check_value(key.secret),
         created_at=now,
+        public=Ed25519Private.from_raw(key.secret).public().raw() if purpose is Purpose.IDENTITY else None,
     )
     content = msgspec.json.encode(_KeyFile(purpose=purpose, version=key.version, key=key.secret))
     files.create(file_name(entry), content)

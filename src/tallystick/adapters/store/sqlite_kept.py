@@ -2,6 +2,7 @@
 
 # ruff: noqa: S608  # every text is built from constants of this module
 
+from base64 import b64decode
 from typing import Final, NamedTuple
 
 from tallystick.adapters.store.sqlite_book import SqliteBook
@@ -31,8 +32,13 @@ WHERE: Final = {
     Kept.ENROLMENT: _Where("enrolment", ("digest",)),
     Kept.LINK: _Where("capability", ("sealed_key", "session_key")),
     Kept.API_KEY: _Where("api_key", ("digest", "mac")),
+    Kept.PROPOSAL: _Where("proposal", ("mac",)),
+    Kept.LIMITS: _Where("limit_rules", ("record",)),
 }
 
+MAC_IN_RECORD: Final = """
+    SELECT json_extract(CAST(record AS TEXT), '$.mac'), count(*) FROM limit_rules WHERE true GROUP BY 1
+"""
 CACHED: Final = frozenset({Kept.CHANNEL, Kept.CONNECTOR})
 
 REWRAP_COLUMNS: Final = "kind, target, after, looked, changed, damaged, started_at, finished_at"
@@ -65,6 +71,8 @@ class SqliteKept(SqliteBook):
             asked = (
                 f"SELECT {head}, count(*) FROM {at.table} WHERE {column} IS NOT NULL AND {at.counts} GROUP BY {head}"
             )
+            if kind is Kept.LIMITS:
+                asked = MAC_IN_RECORD
             for header, count in self._db.execute(asked):
                 found.append(KeptCount(kind=kind, place=place, version=_version(header), count=count))
         return found
@@ -93,8 +101,8 @@ class SqliteKept(SqliteBook):
         self._db.execute(PUT_REWRAP, row)
 
 
-def _version(header: bytes) -> int:
+def _version(header: bytes | str) -> int:
     try:
-        return version_of(header)
+        return version_of(b64decode(header) if isinstance(header, str) else header)
     except EnvelopeUnopenable:
         return 0

@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from tallystick.channels import capability as links
 from tallystick.channels.model import Capability, Channel, ChannelKind, ChannelState, PageKind
-from tallystick.crypto import httpsig, kdf
+from tallystick.crypto import httpsig, kdf, versioned
 from tallystick.crypto.signing import HmacKey
 from tallystick.delivery.books import Books
 from tallystick.errors import ChannelSuspended, ChannelUnknown, LinkRefused
@@ -115,7 +115,7 @@ def network_digest(platform: Platform, request: Request) -> bytes:
     try:
         address = ip_address(host)
     except ValueError:
-        return kdf.digest(platform.keyring.key(Purpose.BLIND_INDEX), "page network", host)
+        return versioned.digest(platform.keyring.active(Purpose.BLIND_INDEX), "page network", host)
     bits = V6_PREFIX if isinstance(address, IPv6Address) else V4_PREFIX
     network = ip_network((address, bits), strict=False)
-    return kdf.digest(platform.keyring.key(Purpose.BLIND_INDEX), "page network", str(network))
+    return versioned.digest(platform.keyring.active(Purpose.BLIND_INDEX), "page network", str(network))

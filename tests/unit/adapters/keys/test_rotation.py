@@ -99,3 +99,14 @@ def test_what_a_crash_left_is_destroyed_by_the_next_step(rotation: KeyRotation, 
 def test_two_processes_never_rotate_at_once(rotation: KeyRotation, tmp_path: Path) -> None:
     with KeyDirectory(tmp_path / "keys", write=True), pytest.raises(Misconfigured, match="another process"):
         rotation.prepare(VAULT, at(0))
+
+
+def test_the_public_half_of_a_destroyed_identity_key_still_verifies_what_it_signed(
+    rotation: KeyRotation, tmp_path: Path
+) -> None:
+    signature = FileKeyring.load(tmp_path / "keys").identity.sign(b"checkpoint")
+    rotate(rotation, purpose=Purpose.IDENTITY)
+    rotation.destroy(Purpose.IDENTITY, 1, at(SETTLE_MS + RETIRED_MS))
+    newest, first = FileKeyring.load(tmp_path / "keys").identities
+    first.verify(b"checkpoint", signature)
+    assert newest.raw() == FileKeyring.load(tmp_path / "keys").identity.public().raw()
