@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 import msgspec
+from msgspec import structs
 
 from tallystick import limits
 from tallystick.assembly import policy as policies
@@ -62,14 +63,21 @@ _value: Final = content_decoder(IssuedValue)
 
 
 async def create_payment(
-    platform: Platform, arrival: Arrival, *, channel: Channel, sender: Sender, key: Verifier
+    platform: Platform, arrival: Arrival, *, channel: Channel | None, sender: Sender, key: Verifier
 ) -> bytes:
-    """Create a payment, make the code that its parts carry, and send it to the payer (claim 10)."""
-    if ORDER_FIELD not in channel.fields:
+    """Create a payment, make the code that its parts carry, and send it to the payer (claim 10).
+
+    `channel` None: an institution asks for a credential. It gets it and nobody else: FieldInvalid for other back ends.
+    """
+    if channel is not None and ORDER_FIELD not in channel.fields:
         raise FieldNotAllowed("this channel may not create payments", field=ORDER_FIELD)
 
     async def act(books: Books, new: NewPayment) -> bytes:
-        payment, code = await open_payment(platform, books, new, channel.id, arrival.at)
+        if channel is None:
+            if not set(new.allowed) <= {sender.id}:
+                raise FieldInvalid("an institution asks for a credential for itself", field="allowed")
+            new = structs.replace(new, allowed=(sender.id,))
+        payment, code = await open_payment(platform, books, new, sender.id, arrival.at)
         created = PaymentCreated(payment=payment.id, expires_at=payment.expires_at, code=code)
         return msgspec.json.encode(created)
 

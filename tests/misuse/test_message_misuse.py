@@ -260,7 +260,7 @@ OTHER_ROWS: list[tuple[str, str, dict[str, Any], str, object, tuple[int, str], s
     ("pc", "/v1/values", ISSUED_VALUE, "valid_for", 600, (403, "certificate_wrong_purpose"), None),
     ("pc", "/v1/numbers", ISSUED_NUMBER, "number", "48151623", (403, "certificate_wrong_purpose"), None),
     (INSTITUTION, "/v1/parts", CARD, "policy", "card", (403, "certificate_wrong_purpose"), None),
-    (INSTITUTION, "/v1/payments", NEW, "policy", "card", (403, "certificate_wrong_purpose"), None),
+    (INSTITUTION, "/v1/payments", NEW, "allowed", ["20000002"], FIELD, "allowed"),
     ("keypad", "/v1/payments", NEW, "policy", "card", (403, "field_not_allowed"), "order"),
     ("shop", "/v1/payments/pay_unknown/cancel", {}, CANARY, 1, MALFORMED, None),
 ]

@@ -232,3 +232,19 @@ async def test_a_number_for_a_user_who_is_not_enrolled_is_not_found(world: Memor
     own = bank("20000001", numbers=NumberPolicy.BACK_END)
     with pytest.raises(NotFound):
         await issue(world, own, {"username": "li", "number": "48151623"}, verb=set_number)
+
+
+async def test_an_institution_asks_for_a_credential_that_goes_to_itself_alone(world: MemoryPlatform) -> None:
+    member = await institution(world, "20000001")
+
+    async def ask(content: object) -> PaymentCreated:
+        arrival = arrival_of(world, member, content, target="/v1/payments")
+        body = await create_payment(world.platform, arrival, channel=None, sender=member.sender, key=member.key)
+        return msgspec.json.decode(body, type=PaymentCreated)
+
+    created = await ask(NEW)
+    payment = await world.store.read(lambda books: books.payment(created.payment))
+    assert payment is not None
+    assert (("20000001",), "20000001") == (payment.allowed, payment.owner)
+    with pytest.raises(FieldInvalid, match="itself"):
+        await ask({**NEW, "allowed": ["20000002"]})

@@ -211,9 +211,8 @@ class Gateway:
         return Reply(200, msgspec.json.encode(status))
 
     async def _post_payment(self, _: Request, caller: Caller) -> Reply:
-        channel = channel_of(caller)
         body = await orders.create_payment(
-            self._platform, caller.arrival, channel=channel, sender=caller.sender, key=caller.key
+            self._platform, caller.arrival, channel=caller.channel, sender=caller.sender, key=caller.key
         )
         return Reply(201, body)
 
