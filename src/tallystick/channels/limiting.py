@@ -145,6 +145,16 @@ async def change(
     await book.put_limit_rules(rows.protect(keys, LimitRules(limits=limits, author=author, at=at)))
 
 
+async def renew(book: LimitBook, keys: AccessKeys) -> bool:
+    """Protect the limits under the active key when an older one does; True if that was done. Misconfigured."""
+    rules = await book.limit_rules()
+    if rules is None or rows.key_of(keys, rules.mac) == keys.active():
+        return False
+    rows.check(keys, rules)
+    await book.put_limit_rules(rows.protect(keys, rules))
+    return True
+
+
 def read_limit(text: str) -> RateLimit:
     """Read a limit as people write it, `60/10m`; FieldInvalid for another form, or one without bound."""
     found = _RULE.fullmatch(text)

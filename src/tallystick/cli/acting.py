@@ -27,13 +27,16 @@ class Action:
     """One thing that may need four eyes.
 
     `base` reads what it would change, in words that are equal when nothing has changed; `apply` does it. Both run in
-    one transaction of the store, right after each other; what `apply` does beside the store it can do twice.
+    one transaction of the store, right after each other; what `apply` does beside the store it can do twice. `after`
+    is what is done beside the store alone, once that transaction is durable: a crash in between leaves it undone, and
+    it is proposed anew.
     """
 
     kind: ProposalKind
     name: str
     base: Callable[[Office, DeskBooks, Subject], Awaitable[str]]
     apply: Callable[[Office, DeskBooks, Subject], Awaitable[None]]
+    after: Callable[[Office, Subject], Awaitable[None]] | None = None
 
 
 class Acted(Struct, frozen=True, kw_only=True):
@@ -48,9 +51,17 @@ def act(app: App, action: Action, subject: Subject, note: str) -> Acted:
     """Do an action at once or propose it, in the name of the operator."""
 
     async def work(desk: Office) -> Acted:
-        return await desk.store.transact(lambda books: act_at(app, desk, books, action, subject, note))
+        acted = await desk.store.transact(lambda books: act_at(app, desk, books, action, subject, note))
+        if acted.proposal is None and action.after is not None:
+            await action.after(desk, subject)
+        return acted
 
     return app.at_desk(work)
+
+
+async def propose(app: App, desk: Office, action: Action, subject: Subject, note: str) -> Acted:
+    """Leave an action for others, for a command that answers otherwise when it does it at once."""
+    return await desk.store.transact(lambda books: act_at(app, desk, books, action, subject, note))
 
 
 async def act_at(app: App, desk: Office, books: DeskBooks, action: Action, subject: Subject, note: str) -> Acted:

@@ -9,10 +9,13 @@ from msgspec import Struct
 from tallystick.adapters.keys.manifest import KeyEntry
 from tallystick.bootstrap.office import Office
 from tallystick.channels import operators
+from tallystick.channels.model import ProposalKind
 from tallystick.cli import key_desk
+from tallystick.cli.acting import Acted, asks_others, propose
 from tallystick.cli.app import App, Group, pass_app
 from tallystick.cli.enrolments import Duration
 from tallystick.cli.inputs import new_path, refuse_existing, write_new
+from tallystick.cli.key_actions import DESTROY, ROTATE
 from tallystick.cli.protect import protect
 from tallystick.runtime import Millis
 from tallystick.security.ports import KeyState, Purpose
@@ -80,6 +83,8 @@ def status(app: App) -> None:
 def rotate(app: App, purpose: str, *, prepare: bool, public_out: Path | None) -> None:
     """Make the next key of a purpose and seal with it from now on; the present one still opens.
 
+    With four_eyes.keys in the settings, another person approves it first.
+
     The identity key is pinned by channels and institutions: prepare it, give them the public half beside the present
     one, and rotate when all have it.
     """
@@ -88,7 +93,9 @@ def rotate(app: App, purpose: str, *, prepare: bool, public_out: Path | None) ->
     if public_out is not None:
         refuse_existing(public_out)
 
-    async def work(desk: Office) -> Rotated:
+    async def work(desk: Office) -> Rotated | Acted:
+        if not prepare and asks_others(desk, ProposalKind.KEYS):
+            return await propose(app, desk, ROTATE, {"purpose": purpose}, f"rotate {purpose}")
         if not prepare:
             return _rotated(await key_desk.rotate(desk, Purpose(purpose)))
         entry, public = await key_desk.prepare(desk, Purpose(purpose))
@@ -150,10 +157,14 @@ def rewrap(app: App) -> None:
 def destroy(app: App, purpose: str, version: int) -> None:
     """Destroy a key that nothing stored names any more, for good.
 
-    Refused while anything does. A backup of the store from before needs a backup of the key.
+    Refused while anything does. A backup of the store from before needs a backup of the key. With four_eyes.keys in the
+    settings, another person approves it first.
     """
 
-    async def work(desk: Office) -> Rotated:
+    async def work(desk: Office) -> Rotated | Acted:
+        if asks_others(desk, ProposalKind.KEYS):
+            subject = {"purpose": purpose, "version": str(version)}
+            return await propose(app, desk, DESTROY, subject, f"destroy {purpose}-{version}")
         return _rotated(await key_desk.destroy(desk, Purpose(purpose), version))
 
     app.show(app.at_desk(work))

@@ -8,8 +8,8 @@ import click
 from tallystick.bootstrap.office import Office
 from tallystick.channels import operators, proposals
 from tallystick.channels.model import Proposal, ProposalKind, ProposalState
-from tallystick.cli import anchors, ca, enrolments, limits, operator
-from tallystick.cli.acting import Acted, Action, DeskBooks, waiting
+from tallystick.cli import anchors, ca, enrolments, key_actions, limits, operator
+from tallystick.cli.acting import Acted, Action, DeskBooks, Subject, waiting
 from tallystick.cli.app import App, Group, pass_app
 from tallystick.errors import NotFound
 from tallystick.security.access_keys import KeyringAccess
@@ -18,7 +18,15 @@ SHOWN: Final = 100  # proposals
 COLUMNS: Final = ("id", "state", "kind", "action", "author", "at", "note")
 ACTIONS: Final[Mapping[tuple[ProposalKind, str], Action]] = {
     (action.kind, action.name): action
-    for action in (ca.REVOKE, enrolments.APPROVE, limits.SET, operator.ADD, *anchors.ACTIONS)
+    for action in (
+        ca.REVOKE,
+        enrolments.APPROVE,
+        limits.SET,
+        operator.ADD,
+        key_actions.ROTATE,
+        key_actions.DESTROY,
+        *anchors.ACTIONS,
+    )
 }
 
 
@@ -50,18 +58,24 @@ def approve(app: App, proposal_id: str) -> None:
     A proposal about something that has changed since, or older than a week, cannot be approved: have it proposed anew.
     """
 
-    async def work(desk: Office, books: DeskBooks) -> Acted:
+    async def decide(desk: Office, books: DeskBooks) -> tuple[Acted, Action, Subject]:
         keys, now = KeyringAccess(desk.keyring), desk.clock.now()
         found = await proposals.find_open(books, keys, proposal_id, now)
         action = _action(found)
         base = await action.base(desk, books, found.subject)
         decided = await proposals.approve(books, keys, proposal_id, approver=app.operator, base=base, now=now)
         if decided.state is not ProposalState.APPLIED:
-            return waiting(decided)
+            return waiting(decided), action, found.subject
         await action.apply(desk, books, found.subject)
-        return Acted(state="applied", proposal=proposal_id)
+        return Acted(state="applied", proposal=proposal_id), action, found.subject
 
-    app.show(app.at_desk(lambda desk: desk.store.transact(lambda books: work(desk, books)), needs=operators.APPROVE))
+    async def work(desk: Office) -> Acted:
+        acted, action, subject = await desk.store.transact(lambda books: decide(desk, books))
+        if acted.state == "applied" and action.after is not None:
+            await action.after(desk, subject)
+        return acted
+
+    app.show(app.at_desk(work, needs=operators.APPROVE))
 
 
 @group.command("reject", examples="tallystick proposals reject prop_0f6b7c2d9e8a41538c6d7e9fa0b1c2d3")

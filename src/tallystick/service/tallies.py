@@ -40,7 +40,10 @@ class TallyKeeper:
                 self._limiter.merge(tally, tally.count)
 
     async def flush(self) -> None:
-        """Add what was counted to the store, take its counts and limits, and delete what is over."""
+        """Add what was counted to the store, take its counts and limits, and delete what is over.
+
+        Limits protected by a key that was rotated are protected by the present one, before that key is destroyed.
+        """
         await self._take_limits()
         more = self._limiter.uncounted()
         for start in range(0, len(more), BATCH):
@@ -48,6 +51,7 @@ class TallyKeeper:
             for tally, total in zip(batch, await self._add(batch), strict=True):
                 self._limiter.merge(tally, total)
         await self._store.transact(lambda books: books.purge_tallies(self._clock.now(), PURGE_ROWS))
+        await self._store.transact(lambda books: limiting.renew(books, self._keys))
 
     @contextlib.asynccontextmanager
     async def keeping(self) -> AsyncIterator[None]:

@@ -112,3 +112,21 @@ def test_a_rejected_proposal_is_shown_and_never_approved(ask: Ask, run: Run) -> 
     assert "conflict" == refused(run("--operator-key", "bo.key", "proposals", "approve", made["proposal"], "--json"))
     listed = ask("--operator-key", "bo.key", "proposals", "list")
     assert [("rejected", "ann", "bo")] == [(each["state"], each["author"], each["decided_by"]) for each in listed]
+
+
+@pytest.mark.usefixtures("four_eyes")
+def test_a_key_is_rotated_and_destroyed_by_two(ask: Ask, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tallystick.adapters.keys.rotation.RETIRED_MS", 0)
+
+    def states() -> dict[str, str]:
+        return {each["id"]: each["state"] for each in ask("keys", "status") if each["id"].startswith("vault")}
+
+    made = ask("--operator", "ann", "keys", "rotate", "vault")
+    assert {"vault-1": "active"} == states()
+    assert "forbidden" == refused(run("--operator", "ann", "proposals", "approve", made["proposal"], "--json"))
+    ask("--operator", "bo", "proposals", "approve", made["proposal"])
+    assert {"vault-1": "verify-only", "vault-2": "active"} == states()
+    made = ask("--operator", "ann", "keys", "destroy", "vault", "1")
+    assert "verify-only" == states()["vault-1"]
+    ask("--operator", "bo", "proposals", "approve", made["proposal"])
+    assert "destroyed" == states()["vault-1"]

@@ -9,6 +9,7 @@ from tallystick.channels.model import LimitKind
 from tallystick.errors import TooMany
 from tallystick.runtime import Millis
 from tallystick.security.access_keys import KeyringAccess
+from tallystick.security.ports import Purpose
 from tallystick.service.tallies import BATCH, TallyKeeper
 from tallystick.testing.clock import VirtualClock
 from tallystick.testing.keyring import MemoryKeyring
@@ -115,3 +116,16 @@ async def test_old_counts_are_deleted(store: MemoryStore, clock: VirtualClock) -
     await clock.advance(20 * 60_000)
     await process.keeper.flush()
     assert [] == await store.read(lambda books: books.tallies(Millis(0)))
+
+
+async def test_limits_outlive_the_key_that_protected_them(clock: VirtualClock) -> None:
+    ring, store = MemoryKeyring(), MemoryStore()
+    keys = KeyringAccess(ring)
+    await store.transact(
+        lambda books: limiting.change(books, keys, LimitKind.ELEMENT, read_limit("5/10m"), author="ann", at=Millis(1))
+    )
+    ring.rotate(Purpose.ACCESS)
+    await TallyKeeper(store, Limiter(clock, b"secret"), ring, clock).flush()
+    ring.destroy(Purpose.ACCESS, 1)
+    present = await store.read(lambda books: limiting.present(books, keys))
+    assert read_limit("5/10m") == present[LimitKind.ELEMENT]
