@@ -14,12 +14,12 @@ from tallystick.channels import operators
 from tallystick.cli.app import App, Group, pass_app
 from tallystick.cli.ceremony_papers import Handed, Held, record, share_paper
 from tallystick.cli.custody import read_shares, shares_option
-from tallystick.cli.inputs import file_path, new_path, read_password, refuse_existing, write_new
+from tallystick.cli.inputs import ask, file_path, new_path, read_password, refuse_existing, write_new
 from tallystick.cli.output import Failure
 from tallystick.config import FILE_NAME
 from tallystick.crypto import key_shares
 from tallystick.crypto.kdf import KEY_BYTES
-from tallystick.crypto.key_shares import CEREMONY_BYTES, CUSTODIANS_MAX, GROUP, THRESHOLD_MIN, KeyShare
+from tallystick.crypto.key_shares import CEREMONY_BYTES, CUSTODIANS_MAX, GROUP, THRESHOLD_MIN, KeyShare, parse
 from tallystick.runtime import SystemClock, SystemRandomness
 from tallystick.security.access_keys import KeyringAccess
 
@@ -36,6 +36,16 @@ class Checked(Struct, frozen=True, kw_only=True):
     threshold: int
     total: int
     shares: tuple[int, ...]
+    check: str
+
+
+class Inspected(Struct, frozen=True, kw_only=True):
+    """One share, without the share: `check` is its own check value, as the record has it."""
+
+    ceremony: str
+    rehearsal: bool
+    number: int
+    total: int
     check: str
 
 
@@ -134,6 +144,37 @@ def check(app: App, shares_file: Path | None) -> None:
             total=common.total,
             shares=tuple(share.number for share in given),
             check=common.check,
+        )
+    )
+
+
+@ceremony.command(
+    "inspect",
+    examples="""
+    tallystick ceremony inspect
+    tallystick ceremony inspect --share-file alice.share
+    """,
+)
+@click.option("--share-file", type=file_path, help="A private file with one share; without it its custodian is asked.")
+@pass_app
+def inspect(app: App, share_file: Path | None) -> None:
+    """Show which share one is, by its own check value.
+
+    Compare it with the record, as when envelopes are counted. One custodian suffices, no key is made, and the share is
+    not shown.
+    """
+    given = key_shares.parse_all(read_shares(share_file)) if share_file is not None else [parse(ask("Your share"))]
+    if len(given) != 1:
+        raise Failure("this is not one share", "Give the file of one custodian.")
+    (share,) = given
+    common = share.ceremony
+    app.show(
+        Inspected(
+            ceremony=common.id,
+            rehearsal=common.rehearsal,
+            number=share.number,
+            total=common.total,
+            check=share.check,
         )
     )
 

@@ -67,6 +67,31 @@ def test_any_two_shares_give_the_key_of_the_record(held: Any, run: Run, ask: Ask
         assert groups(piped(*NAMES)).isdisjoint(told.output.replace('"', "-").split("-"))
 
 
+def test_one_share_is_compared_with_the_record_without_the_others(
+    held: Any, run: Run, ask: Ask, piped: Callable[..., str]
+) -> None:
+    told = ask("ceremony", "inspect", "--share-file", "shares/bob.share")
+    recorded = held["shares"][1]
+    assert (held["ceremony"], 2, 3, recorded["check"]) == (
+        told["ceremony"],
+        told["number"],
+        told["total"],
+        told["check"],
+    )
+    (line,) = (line for line in piped("bob").splitlines() if line.startswith("tks1-"))
+    assert told == json.loads(run("ceremony", "inspect", "--json", typed=f"{line}\n").stdout)
+    assert "mistyped" in run("ceremony", "inspect", typed=f"{line[:-1]}\n").output
+    assert groups(line).isdisjoint(json.dumps(told).replace('"', "-").split("-"))
+
+
+def test_inspecting_wants_one_share(
+    held: Any, run: Run, private: Callable[..., str], piped: Callable[..., str]
+) -> None:
+    for names in ((), ("alice", "bob")):
+        refused = run("ceremony", "inspect", "--share-file", private("given", piped(*names)))
+        assert "not one share" in refused.output
+
+
 def test_the_audit_chain_says_who_began_it(held: Any, ask: Ask) -> None:
     entries = ask("--operator-key", "cy.key", "audit", "show", held["ceremony"])
     assert [("operator:ann", "keys.ceremony", "begun", "bo")] == [

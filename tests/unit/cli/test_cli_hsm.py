@@ -1,6 +1,7 @@
 """`tallystick hsm`, and key files under a token's key."""
 
 import itertools
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -100,3 +101,13 @@ def test_a_pin_never_stands_in_the_settings(run: Run, platform: Path) -> None:
     refused = run("hsm", "status")
     assert "keys.pin is a secret" in refused.output
     assert PIN not in refused.output
+
+
+def test_without_the_optional_dependency_the_remedy_is_named(
+    run: Run, platform: Path, token_key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "tallystick.adapters.keys.pkcs11")
+    monkeypatch.setitem(sys.modules, "pkcs11", None)
+    refused = run("hsm", "status")
+    assert 1 == refused.exit_code
+    assert "tallystick[hsm]" in refused.output
