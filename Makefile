@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test lint softhsm servers bench clean
+.PHONY: demo test lint softhsm servers chromium bench clean
 
 $(VENV)/.ready: pyproject.toml uv.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -21,7 +21,7 @@ lint: $(VENV)/.ready  ## Style, types, layers.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint softhsm servers  ## Everything CI runs.
+test: lint softhsm servers chromium  ## Everything CI runs.
 	$(BIN)/pytest $(ARGS)
 
 softhsm:  ## The token that tests have; without it, and without root to install it, its tests are skipped and say so.
@@ -31,6 +31,10 @@ softhsm:  ## The token that tests have; without it, and without root to install 
 servers:  ## The ACME server and the TLS scanner that tests use; without them their tests are skipped and say so.
 	@command -v pebble >/dev/null && command -v testssl >/dev/null || test "$$(id -u)" != 0 \
 		|| ! command -v apt-get >/dev/null || apt-get install -qq -y pebble testssl.sh >/dev/null 2>&1 || true
+
+chromium:  ## The browser that the pages' tests have; without it, and without root to install it, they are skipped and say so.
+	@command -v chromium >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null \
+		|| apt-get install -qq -y chromium >/dev/null 2>&1 || true
 
 bench: $(VENV)/.ready  ## Write bench/results/latest.json.
 	$(BIN)/uv sync --quiet --frozen --group bench

@@ -9,7 +9,7 @@ import pytest
 
 from tallystick import limits
 from tallystick.assembly.facts import FINAL_STATES, PaymentState
-from tallystick.cli.demo import doubts, payments, pins, refusals
+from tallystick.cli.demo import doubts, pages, payments, pins, refusals
 
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src" / "tallystick"
@@ -84,9 +84,8 @@ def test_decisions_are_numbered_once_and_say_what_was_decided() -> None:
 
 
 def test_the_table_in_the_readme_shows_scenarios_of_the_demo_with_the_outcomes_expected_of_them() -> None:
-    scenarios = {
-        each.name: each for each in (*payments.SCENARIOS, *pins.SCENARIOS, *refusals.SCENARIOS, *doubts.SCENARIOS)
-    }
+    stories = (payments, pages, pins, refusals, doubts)
+    scenarios = {each.name: each for module in stories for each in module.SCENARIOS}
     shown = [[cell.strip() for cell in line.split("│")[2:5]] for line in README.splitlines() if line.startswith("│")]
     assert len(shown) > 5
     expected = [

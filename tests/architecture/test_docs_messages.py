@@ -87,7 +87,8 @@ def test_the_page_lists_the_fields_elements_and_suites() -> None:
     assert names("Fields") == FIELD_NAMES
     kinds = part.PhoneElement, part.CodeElement, part.InstitutionElement, part.BackEndElement
     expected = {
-        str(kind.__struct_config__.tag): ", ".join(f"`{name}`" for name in kind.__struct_fields__) for kind in kinds
+        str(kind.__struct_config__.tag): ", ".join(f"`{name}`" for name in kind.__struct_fields__) or "none"
+        for kind in (*kinds, part.PageElement)
     }
     assert expected == {row[0].strip("`"): row[1] for row in table("Elements")}
     assert set(SUITES) == {row[0].split("`")[1] for row in table("The key list")}

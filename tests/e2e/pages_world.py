@@ -26,11 +26,14 @@ from tallystick.cli import administer, profiles
 from tallystick.cli.demo.back_ends import ACCOUNT_SECRET, REST_ACCOUNT, start_rest
 from tallystick.sdk.client import TallystickClient
 from tallystick.sdk.settings import load_profile
+from tallystick.secret import Secret
 from tallystick.service.pages.desk import Origins
+from tallystick.vault.model import AccountCredential, Contact
 from tallystick.wire.part import WireLine, WireOrder
 from tallystick.wire.payment import NewPayment
 
 ACCOUNT, SECRET = REST_ACCOUNT, ACCOUNT_SECRET
+USERNAME, PASSWORD = "lihua", "bamboo-kettle-92"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 NO_CHROMIUM = "Chromium is not installed: apt-get install chromium (make test does it where it can)"
 PC_SIZE, PHONE_SIZE = {"width": 1024, "height": 860}, {"width": 390, "height": 844}
@@ -51,6 +54,7 @@ class PagesWorld:
     origins: Origins
     merchant: TallystickClient
     chain: Path
+    bank: str
 
     async def order(
         self,
@@ -58,10 +62,13 @@ class PagesWorld:
         policy: str = "account",
         expires_in: int = 600,
         lines: tuple[WireLine, ...] = (),
+        allowed: tuple[str, ...] = (),
     ) -> str:
         """Create a payment as the merchant does; returns its id."""
         order = WireOrder(payee="Tea House", amount=amount, currency="CNY", reference="Order 7", lines=lines)
-        made = await self.merchant.create_payment(NewPayment(policy=policy, order=order, expires_in=expires_in))
+        made = await self.merchant.create_payment(
+            NewPayment(policy=policy, order=order, expires_in=expires_in, allowed=allowed)
+        )
         return made.payment
 
     async def link(self, payment_id: str, kind: PageKind = PageKind.PC) -> str:
@@ -92,6 +99,17 @@ async def pages_world(home: Path, independence: str = "") -> AsyncIterator[Pages
         async with office(data, settings) as desk:
             bank = await start_rest(desk, home)
             stack.push_async_callback(bank.child.stop)
+            await administer.add_user(
+                desk, username=USERNAME, password=Secret(PASSWORD), contact=Contact(email="lihua@example.test")
+            )
+            stored = AccountCredential(account=Secret(ACCOUNT), secret=Secret(SECRET))
+            await administer.store_credential(
+                desk,
+                username=USERNAME,
+                password=Secret(PASSWORD),
+                institution=bank.back_end.id,
+                credential=stored,
+            )
             shop = await administer.add_channel(
                 desk, name="Tea House shop", kind=ChannelKind.MERCHANT, fields=frozenset({"order"}), proves_payer=False
             )
@@ -102,7 +120,7 @@ async def pages_world(home: Path, independence: str = "") -> AsyncIterator[Pages
             stack.push_async_callback(merchant.close)
             origins = page_origins(settings)
             assert origins is not None
-            yield PagesWorld(running, desk, origins, merchant, desk.layout.certificate)
+            yield PagesWorld(running, desk, origins, merchant, desk.layout.certificate, bank.back_end.id)
 
 
 def key_pin(chain: Path) -> str:

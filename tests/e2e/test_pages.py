@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from page_devices import END_MS, Devices, approve, ended, first_half, shown_link
-from pages_world import ACCOUNT, SECRET, PagesWorld, chromium, pages_world, visit
+from pages_world import ACCOUNT, PASSWORD, SECRET, USERNAME, PagesWorld, chromium, pages_world, visit
 from playwright.async_api import Browser, expect
 
 from tallystick.assembly.facts import PaymentState
@@ -183,6 +183,20 @@ async def test_a_friend_pays_and_who_ordered_sees_only_how_it_ended(world: Pages
         await ended(page, "Paid")
     seen = await requester.content()
     assert ACCOUNT not in seen
+
+
+async def test_a_registered_payer_types_user_name_and_password_and_no_account(
+    world: PagesWorld, devices: Devices
+) -> None:
+    payment = await world.order(policy="login", allowed=(world.bank,))
+    pc = await devices.pc(await world.link(payment))
+    await pc.get_by_label("User name").fill(USERNAME)
+    await pc.get_by_role("button", name="Continue on your phone").click()
+    phone = await devices.phone(await shown_link(pc))
+    await phone.get_by_label("Password").fill(PASSWORD)
+    await phone.get_by_role("button", name="Approve and pay").click()
+    await ended(phone, "Paid")
+    await ended(pc, "Paid")
 
 
 async def test_a_link_of_the_one_page_opens_nothing_on_the_other(world: PagesWorld, devices: Devices) -> None:

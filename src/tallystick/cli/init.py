@@ -68,6 +68,12 @@ names = {names}
 # allow_private = true
 # ca = "receivers.pem"
 
+# The payer's two pages, each an origin of its own (docs/howto/pages.md).
+# [pages]
+# pc_url = "https://pay.example"
+# phone_url = "https://phone.example"
+# independence = [ {{ score = 2 }}, {{ score = 3, amount = 100000 }} ]
+
 # Split policies beside those built in (card, card-3, account, login, card-shares-2, card-shares-3, account-shares-2).
 # [[policies]]
 # name = "card-expiry-by-phone"

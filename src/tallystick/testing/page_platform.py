@@ -51,10 +51,13 @@ class PagePlatform:
     world: MemoryPlatform
     apps: Mapping[PageKind, App]
 
-    async def order(self, order: Order = ORDER, policy: str = "account", life_ms: int = 600_000) -> Payment:
-        """Create a payment."""
+    async def order(
+        self, order: Order = ORDER, policy: str = "account", life_ms: int = 600_000, code: str | None = None
+    ) -> Payment:
+        """Create a payment, joined by `code` where one is given."""
         platform, now = self.world.platform, self.world.clock.now()
-        element = code_element(platform.keyring.readable(Purpose.BLIND_INDEX), new_code(platform.randomness))
+        keys = platform.keyring.readable(Purpose.BLIND_INDEX)
+        element = code_element(keys, code or new_code(platform.randomness))
         payment = Payment(
             id=new_id("pay", platform.randomness),
             policy=policy,

@@ -193,6 +193,27 @@ async def test_a_gateways_channel_cannot_use_the_pages_element() -> None:
         await send_part(place.world, member, content)
 
 
+async def test_a_card_is_typed_on_the_pc_and_its_pin_comes_from_the_banks_app_never_from_a_page() -> None:
+    place = await page_platform()
+    await place.world.back_end(bank("10000002"))
+    code = "23456789ABCDEF"
+    payment = await place.order(policy="card", code=code)
+    pc = await opened(place, payment, MemoryBrowser())
+    await pc.send_part({"pan": "6212142600000000043", "expiry": "3012"})
+    phone = await joined(place, pc, MemoryBrowser(MOBILE))
+    assert phone.view is not None
+    assert () == phone.view.fields
+    assert (403, "field_not_allowed") == await refusal(phone.send_part({"pin_block": "1412348F0A3B5C7D"}))
+    app = await place.world.channel("ch_bank_app", proves_payer=True)
+    content = {
+        "policy": "card",
+        "element": {"kind": "code", "code": code},
+        "fields": {"pin_block": "1412348F0A3B5C7D"},
+    }
+    accepted = await send_part(place.world, app, content)
+    assert payment.id == accepted.joined
+
+
 async def test_one_browser_that_opens_both_pages_supplies_one_half() -> None:
     place = await page_platform()
     payment, browser = await place.order(), MemoryBrowser()

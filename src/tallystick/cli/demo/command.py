@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -15,13 +16,13 @@ from rich.console import Console
 from rich.table import Table
 
 from tallystick.cli.app import App, Command, pass_app
-from tallystick.cli.demo import doubts, payments, pins, refusals
+from tallystick.cli.demo import doubts, pages, payments, pins, refusals
 from tallystick.cli.demo.model import Result, play
 from tallystick.cli.demo.world import world
 from tallystick.cli.inputs import new_path, refuse_existing
 
 PRIVATE_DIRECTORY: Final = 0o700
-SCENARIOS: Final = (*payments.SCENARIOS, *pins.SCENARIOS, *refusals.SCENARIOS)
+SCENARIOS: Final = (*payments.SCENARIOS, *pages.SCENARIOS, *pins.SCENARIOS, *refusals.SCENARIOS)
 WAVES: Final = doubts.WAVES
 
 
@@ -40,23 +41,24 @@ class Report(Struct, frozen=True, kw_only=True):
     tallystick demo --folder demo-of-today
     """,
 )
-@click.option("--once", is_flag=True, help="Play once and end (also what happens without it).")
+@click.option("--once", is_flag=True, help="Play once and end, also on a terminal.")
 @click.option("--keep", is_flag=True, help="Keep the demo's folder and say where it is.")
 @click.option("--folder", type=new_path, help="Play in this new folder, and keep it.")
 @pass_app
-def demo(app: App, *, once: bool, keep: bool, folder: Path | None) -> None:  # noqa: ARG001 - `once` names the default
+def demo(app: App, *, once: bool, keep: bool, folder: Path | None) -> None:
     """Play the main job on this machine: CA, platform, back ends, mail server, channels, all over real TLS.
 
     Outcomes are what the sandbox back ends recorded themselves. Ends with exit code 1 when any differs from what is
-    expected.
+    expected. On a terminal the payer's two pages stay open afterwards, for you to pay by hand, until you press Ctrl-C.
     """
+    stay = not once and not app.as_json and sys.stdin.isatty() and sys.stdout.isatty()
     console = Console(quiet=app.as_json)
     if folder is not None:
         refuse_existing(folder)
         folder.mkdir(mode=PRIVATE_DIRECTORY, parents=True)
     home = folder or Path(tempfile.mkdtemp(prefix="tallystick-demo-"))
     try:
-        report = asyncio.run(_play_all(home, console))
+        report = asyncio.run(_play_all(home, console, stay=stay))
     finally:
         if keep or folder is not None:
             console.print(f"The demo's folder: {home}")
@@ -67,7 +69,7 @@ def demo(app: App, *, once: bool, keep: bool, folder: Path | None) -> None:  # n
     sys.exit(0 if report.ok else 1)
 
 
-async def _play_all(home: Path, console: Console) -> Report:
+async def _play_all(home: Path, console: Console, *, stay: bool) -> Report:
     started = time.perf_counter()
     console.print("Starting CA, platform, six sandbox back ends and a mail server, each as a process of its own …")
     async with world(home) as stage:
@@ -80,7 +82,21 @@ async def _play_all(home: Path, console: Console) -> Report:
             first = len(told) + len(doubtful)
             doubtful += await asyncio.gather(*(play(each, stage, n) for n, each in enumerate(wave, first)))
         console.print(_matrix(doubtful))
-    results = [*told, *doubtful]
+        report = _judge([*told, *doubtful], started, console)
+        if stay:
+            await pages.show_links(stage, console)
+            await _until_interrupted()
+    return report
+
+
+async def _until_interrupted() -> None:
+    """Wait for Ctrl-C, so that the world is taken down in order after it."""
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stopped.set)
+    await stopped.wait()
+
+
+def _judge(results: list[Result], started: float, console: Console) -> Report:
     report = Report(ok=all(result.expected == result.outcome for result in results), scenarios=tuple(results))
     differing = sum(1 for result in results if result.expected != result.outcome)
     verdict = "All outcomes are as expected." if report.ok else f"{differing} outcomes differ."

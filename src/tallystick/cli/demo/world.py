@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import re
+import socket
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,22 +16,28 @@ from tallystick.assembly.facts import FINAL_STATES
 from tallystick.bootstrap.layout import create
 from tallystick.bootstrap.office import Office, office
 from tallystick.channels.admit import INSTITUTION_URI
-from tallystick.channels.model import ChannelKind
+from tallystick.channels.model import ChannelKind, PageKind
 from tallystick.cli import administer, profiles
 from tallystick.cli.demo import back_ends
 from tallystick.cli.demo.back_ends import SandboxBackEnd
 from tallystick.cli.demo.pin_keys import give_pin_keys
 from tallystick.cli.demo.processes import Child
 from tallystick.crypto import x509
+from tallystick.crypto.hpke import Suite
 from tallystick.crypto.tls import client_context, server_context
 from tallystick.errors import Unavailable
 from tallystick.outcomes import endpoints
 from tallystick.sdk.client import TallystickClient
+from tallystick.sdk.keys import HeldKeys
+from tallystick.sdk.pages import Answer, PageVisitor
+from tallystick.sdk.requests import Request
 from tallystick.sdk.settings import Profile, load_profile
 from tallystick.secret import Secret
+from tallystick.service.pages.desk import Origins
 from tallystick.testing.inbox import SmtpInbox
 from tallystick.testing.receiver import WebhookReceiver
 from tallystick.vault.model import AccountCredential, Contact
+from tallystick.wire.keys import PublishedKey
 
 MAIL_TIMEOUT_S: Final = 15.0  # s a mail may take
 USERNAME: Final = "lihua"
@@ -48,6 +55,10 @@ port = {smtp_port}
 sender = "numbers@tallystick.test"
 security = "none"
 
+[pages]
+pc_port = {pc_port}
+phone_port = {phone_port}
+
 [webhooks]
 allow_private = true
 ca = "ca/trust.pem"
@@ -63,6 +74,41 @@ CHANNELS: Final = {
     "merchant": (ChannelKind.MERCHANT, "pan order account", False),
 }
 """The demo's channels: kind, the fields each may send, and whether it proves who the payer is."""
+
+
+class PageBrowser:
+    """One browser without a screen: it keeps the cookies it is given, and opens pages."""
+
+    def __init__(self, http: httpx2.AsyncClient, origins: Origins, desk: Office) -> None:
+        self._http = http
+        self._origins = origins
+        self._desk = desk
+
+    def open(self, kind: PageKind, url: str) -> PageVisitor:
+        """Open a page's link."""
+        origin = self._origins.of(kind)
+
+        async def send(request: Request) -> Answer:
+            answer = await self._http.request(
+                request.method, f"{origin}{request.target}", headers=dict(request.headers), content=request.body
+            )
+            return Answer(answer.status_code, dict(answer.headers), answer.content)
+
+        return PageVisitor(url.partition("#")[2], send, self._key, self._desk.clock, self._desk.randomness)
+
+    def _key(self, published: str) -> PublishedKey:
+        keys = HeldKeys(self._desk.keyring.identity.public(), Suite.P256)
+        keys.take(published.encode(), self._desk.clock.now())
+        return keys.newest(self._desk.clock.now())
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nothing listens on now."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 @dataclass(slots=True)
@@ -98,6 +144,12 @@ class World:
         context = client_context(profile.ca, profile.certificate, profile.private_key)
         return httpx2.AsyncClient(base_url=profile.base_url, verify=context, trust_env=False)
 
+    @contextlib.asynccontextmanager
+    async def browser(self, origins: Origins) -> AsyncIterator[PageBrowser]:
+        """Give a browser of its own, which believes the platform's authority."""
+        async with httpx2.AsyncClient(verify=client_context(self.desk.ca.trust), trust_env=False) as http:
+            yield PageBrowser(http, origins, self.desk)
+
     async def mailed(self, pattern: str, after: int) -> str:
         """Wait for a mail that arrived after the first `after` ones and return what `pattern` captures in it."""
         with contextlib.suppress(TimeoutError):
@@ -128,7 +180,8 @@ async def world(home: Path) -> AsyncIterator[World]:
         inbox = await stack.enter_async_context(SmtpInbox())
         stack.callback(_keep_mails, inbox, home / "mails")
         data = home / "platform"
-        create(data, SETTINGS.format(smtp_port=inbox.port))
+        pc_port, phone_port = free_ports(2)
+        create(data, SETTINGS.format(smtp_port=inbox.port, pc_port=pc_port, phone_port=phone_port))
         desk = await stack.enter_async_context(office(data, config.load(data, {})))
         parties = home / "back-ends"
         parties.mkdir(0o700)
