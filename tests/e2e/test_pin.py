@@ -1,10 +1,14 @@
 """PINs over real TLS, with the real PIN process: they pay, and the process that serves never has one."""
 
+import asyncio
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 from live_platform import CARD, EXPIRY, LONG_PIN, LONG_PIN_CARD, PIN, Live, a_payment, enrol, live_platform, until
@@ -17,10 +21,10 @@ from tallystick.crypto.pin import PinFormat
 from tallystick.crypto.tr31_header import BlockVersion, KeyAlgorithm, KeyBlockHeader, KeyUsage, ModeOfUse
 from tallystick.runtime import SystemRandomness
 from tallystick.sdk.errors import PlatformProblem
-from tallystick.sdk.pins import DevicePinKey, write_key
+from tallystick.sdk.pins import COUNTER_FILE, KEY_FILE, DevicePinKey, write_key
 from tallystick.secret import Secret
 from tallystick.security.pin_text import PinText
-from tallystick.wire.part import PartContent
+from tallystick.wire.part import PartContent, PhoneElement
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
@@ -118,6 +122,31 @@ async def test_both_ways_pay_and_the_bank_verifies_their_pins(live: Live) -> Non
     assert "approved" == await live.outcome(await send(live, "phone", await own(live, PIN), 4_101))
     assert "approved" == await live.outcome(await send(live, "till", foreign(1), 4_102), "till")
     assert [["verified"], ["verified"]] == [verified(live, 4_101), verified(live, 4_102)]
+
+
+async def test_the_command_line_asks_for_a_pin_and_sends_it_under_the_profiles_key(live: Live) -> None:
+    profile = live.home / "profiles" / "phone"
+    written = msgspec.json.decode((profile / "profile.json").read_bytes(), type=dict[str, object])
+    written["base_url"] = f"https://localhost:{live.child.port}"
+    (profile / "profile.json").write_bytes(msgspec.json.encode(written))
+    for name in (KEY_FILE, COUNTER_FILE):
+        if (live.home / name).exists():
+            (live.home / name).rename(profile / name)
+            (live.home / name).symlink_to(profile / name)
+    first, second = a_payment(4_109)
+    await live.client("pc").send_part(first)
+    assert isinstance(second.element, PhoneElement)
+    command = ("part", "send", "--profile", str(profile), "--policy", "card", "--pin", "--json", "--element")
+    sending = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tallystick.cli.main", *command, f"phone={second.element.phone}"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said, _ = await sending.communicate(f"{PIN}\n".encode())
+
+    assert 0 == sending.returncode
+    assert "approved" == await live.outcome(msgspec.json.decode(said, type=dict[str, Any])["part"])
+    assert ["verified"] == verified(live, 4_109)
 
 
 async def test_a_wrong_pin_is_the_banks_to_refuse(live: Live) -> None:

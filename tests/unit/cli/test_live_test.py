@@ -188,4 +188,4 @@ def test_the_command_shows_the_steps_as_json_and_fails_with_the_remedy(run: Run,
 def test_a_connector_that_nobody_installed_is_refused_with_the_ones_there_are(run: Run, platform: Path) -> None:
     result = run("institution", "add", "Bank", "--connector", "planted", "--schemes", "qianbao")
     assert 2 == result.exit_code
-    assert "account, iso8583, pull, rest, visa" in result.stderr
+    assert "account, iso8583, pull, rest, test, visa" in result.stderr

@@ -120,6 +120,18 @@ async def test_a_base_key_never_opens_a_block_itself_nor_a_pin_key_derives() -> 
         await pins.translate(entered(PinFormat.ISO_1, TDES, PinScheme.DUKPT_TDES, own, TDES_KSN), PAN, ZONE)
 
 
+async def test_a_key_of_the_other_algorithm_is_refused_though_it_has_the_right_length() -> None:
+    """An AES-128 key has as many bytes as a double-length TDES key: only its block tells them apart."""
+    pins = MemoryPins()
+    aes = await imported(pins, PinScheme.FIXED, carried(AES, KeyAlgorithm.AES, PIN_USE))
+    zone = ZoneKey(form=0, key=TRANSPORT.hex(), block=carried(AES, KeyAlgorithm.AES, PIN_USE))
+
+    with pytest.raises(Forbidden):
+        await pins.translate(entered(PinFormat.ISO_1, AES, PinScheme.FIXED, aes, None), PAN, ZONE)
+    with pytest.raises(Forbidden):
+        await pins.translate(pin.pin_block_1(PIN), PAN, zone)
+
+
 async def test_a_derived_key_needs_a_serial_number() -> None:
     pins = MemoryPins()
     base = await imported(pins, PinScheme.DUKPT_TDES, carried(TDES, KeyAlgorithm.TDES, DERIVE))
