@@ -23,8 +23,7 @@ ACTIONS: Final[Mapping[tuple[ProposalKind, str], Action]] = {
         enrolments.APPROVE,
         limits.SET,
         operator.ADD,
-        key_actions.ROTATE,
-        key_actions.DESTROY,
+        *key_actions.ACTIONS,
         *anchors.ACTIONS,
     )
 }
