@@ -7,6 +7,7 @@ import shutil
 import socket
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from live_platform import Live, a_payment, live_platform
 from tallystick.channels.admit import CHANNEL_URI
 from tallystick.crypto import ca, x509
 from tallystick.crypto.tls import client_context
-from tallystick.runtime import Millis
+from tallystick.runtime import Millis, SystemClock
 from tallystick.sdk.enrol import new_request
 from tallystick.sdk.errors import PlatformProblem
+from tallystick.sdk.keep import CertificateKeeper
 
 pytestmark = pytest.mark.e2e
 
@@ -153,6 +155,33 @@ async def test_a_certificate_renews_itself_in_its_last_third_and_no_connection_i
     assert before.not_after < after.not_after
     for files in (old, new):  # the old connection goes on, and the new certificate opens another
         assert "approved" == await paid(live, **files)
+
+
+class Hasty(SystemClock):
+    """Waits a moment where others wait a minute."""
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(min(seconds, 0.3))
+
+
+async def test_a_client_keeps_its_certificate_new_while_its_requests_go_on(live: Live) -> None:
+    files = await old_certificate(live, 21)
+    client = live.client("pc", **files)
+    before = x509.read_certificate(files["certificate"].read_bytes())
+    profile = replace(live.profiles["pc"], base_url=f"https://localhost:{live.child.port}", **files)
+    keeper = asyncio.create_task(CertificateKeeper(client, profile, Hasty()).run())
+    sent = 0
+    async with asyncio.timeout(30):
+        while x509.read_certificate(files["certificate"].read_bytes()).serial == before.serial or sent < 20:
+            await client.send_part(a_payment(1_250)[0])
+            sent += 1
+    await asyncio.sleep(0.5)
+    await client.send_part(a_payment(1_250)[0])
+    keeper.cancel()
+    after = x509.read_certificate(files["certificate"].read_bytes())
+    assert before.uri == after.uri
+    assert before.not_after < after.not_after
+    assert 0o600 == files["private_key"].stat().st_mode & 0o777
 
 
 async def test_openssl_is_told_good_revoked_and_unknown(live: Live, tmp_path: Path) -> None:

@@ -8,16 +8,17 @@ import binascii
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from msgspec.structs import replace
 
 from tallystick.channels.model import Enrolment, EnrolmentState
-from tallystick.channels.ports import EnrolmentBook, Issuer
+from tallystick.channels.ports import AnchorBook, EnrolmentBook, Issuer
+from tallystick.channels.trust import require_vouched
 from tallystick.crypto import ca, versioned
 from tallystick.crypto.versioned import VersionedKey
-from tallystick.crypto.x509 import alternative_names
-from tallystick.errors import Conflict, FieldInvalid, NotFound, TokenRefused
+from tallystick.crypto.x509 import alternative_names, key_digest, read_certificate
+from tallystick.errors import CertificateWrongPurpose, Conflict, FieldInvalid, NotFound, TokenRefused
 from tallystick.runtime import Clock, Millis, Randomness, new_id
 from tallystick.secret import Secret
 
@@ -26,6 +27,10 @@ TOKEN_MAX: Final = 128  # characters
 WRONG_MAX: Final = 10  # wrong tokens under one invitation, then it is void
 TTL_MAX_MS: Final = 30 * ca.DAY_MS  # ms an invitation may wait for its request
 REQUEST_LIFE_MS: Final = 7 * ca.DAY_MS  # ms from the request until it is decided and its chain fetched
+
+
+class AdoptionBook(EnrolmentBook, AnchorBook, Protocol):
+    """What taking an outside authority's certificate reads and writes."""
 
 
 class Invitation(NamedTuple):
@@ -126,6 +131,34 @@ async def approve(book: EnrolmentBook, enrolment_id: str, issuer: Issuer, now: M
     issued = replace(asked, state=EnrolmentState.ISSUED, chain=chain)
     await book.replace_enrolment(issued, expected=EnrolmentState.PENDING)
     return issued
+
+
+async def adopt(book: AdoptionBook, enrolment_id: str, chain: bytes, now: Millis) -> Enrolment:
+    """Take the chain that an outside authority issued for a request that waits; the party fetches it with its token.
+
+    1. The request waits: NotFound, Conflict.
+    2. The leaf is for the key of the request, whose holder proved to have it: FieldInvalid.
+    3. It is this identity's, by an anchor that is set for it, and valid now: CertificateWrongPurpose.
+    4. It serves what the profile is for, and answers for every host of the invitation: CertificateWrongPurpose.
+
+    Raises Malformed when the chain cannot be read. Left to the listener: revocation, on every request.
+    """
+    # 1.
+    asked = await _pending(book, enrolment_id, now)
+    # 2.
+    leaf = read_certificate(chain)
+    if asked.key is None or not hmac.compare_digest(key_digest(chain), asked.key):
+        raise FieldInvalid("the certificate is not for the key of this request", field="chain")
+    # 3.
+    require_vouched([each for each in await book.anchors() if each.uri == asked.uri], leaf, now)
+    # 4.
+    profile = ca.profile_of(asked.uri)
+    wanted = {"client"} | ({"server"} if profile.server else set())
+    if not wanted <= leaf.purposes or not set(asked.hosts) <= set(leaf.hosts):
+        raise CertificateWrongPurpose("the certificate lacks a purpose or a host name of this identity")
+    adopted = replace(asked, state=EnrolmentState.ISSUED, chain=chain)
+    await book.replace_enrolment(adopted, expected=EnrolmentState.PENDING)
+    return adopted
 
 
 async def reject(book: EnrolmentBook, enrolment_id: str, now: Millis) -> Enrolment:

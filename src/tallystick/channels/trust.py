@@ -135,6 +135,14 @@ class TrustBook:
         return found[0]
 
 
+def require_vouched(anchors: Sequence[Anchor], peer: PeerCertificate, now: Millis) -> tuple[Link, ...]:
+    """Return the path of a certificate to one of an identity's anchors; CertificateWrongPurpose when there is none."""
+    for each in anchors:
+        if _names(each, peer) and (path := _path(_Set(each, Authorities(each.bundle)), peer, now)):
+            return path
+    raise CertificateWrongPurpose("no authority that is set for this identity issued the certificate")
+
+
 def _names(anchor: Anchor, peer: PeerCertificate) -> bool:
     """Tell whether an anchor is for a certificate: by the identity in it, or as the operator mapped one without."""
     if peer.uri is not None:

@@ -159,6 +159,8 @@ for command in (
     enrolments.requests,
     enrolments.approve,
     enrolments.reject,
+    enrolments.export_request,
+    enrolments.import_chain,
     anchors.anchor,
     anchors.deny,
     anchors.denied,

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -11,9 +12,12 @@ from tallystick.bootstrap.office import Office
 from tallystick.channels import enrol, operators
 from tallystick.channels.admit import CHANNEL_URI, INSTITUTION_URI
 from tallystick.channels.model import Enrolment, EnrolmentState, ProposalKind
+from tallystick.channels.proposals import NOTE_MAX
 from tallystick.cli import administer
 from tallystick.cli.acting import Acted, Action, DeskBooks, Subject, act_at
 from tallystick.cli.app import App, Command, pass_app
+from tallystick.cli.inputs import file_path, new_path, refuse_existing, write_new
+from tallystick.errors import NotFound
 from tallystick.runtime import Millis
 from tallystick.security.ports import Purpose
 
@@ -126,6 +130,60 @@ def approve(app: App, request: str) -> None:
 
     async def work(desk: Office, books: DeskBooks) -> Acted | RequestView:
         acted = await act_at(app, desk, books, APPROVE, {"request": request}, f"certificate for {request}")
+        found = await books.enrolment(request)
+        return acted if acted.proposal is not None or found is None else _view(found)
+
+    app.show(app.at_desk(lambda desk: desk.store.transact(lambda books: work(desk, books))))
+
+
+@click.command(
+    "export-request",
+    cls=Command,
+    examples="tallystick ca export-request enr_0f6b7c2d9e8a41538c6d7e9fa0b1c2d3 --out shop.csr",
+)
+@click.argument("request")
+@click.option("--out", type=new_path, required=True, help="The new file for the request.")
+@pass_app
+def export_request(app: App, request: str, out: Path) -> None:
+    """Write the request that a party made, for an outside authority to certify."""
+    refuse_existing(out)
+
+    async def work(desk: Office) -> Enrolment:
+        found = await desk.store.read(lambda books: books.enrolment(request))
+        if found is None or found.csr is None:
+            raise NotFound("no request has this id")
+        return found
+
+    found = app.at_desk(work, needs=operators.READ)
+    write_new(out, found.csr or b"")
+    app.show(_view(found))
+
+
+async def _adopt(desk: Office, books: DeskBooks, subject: Subject) -> None:
+    await enrol.adopt(books, subject["request"], subject["chain"].encode(), desk.clock.now())
+
+
+ADOPT: Final = Action(kind=ProposalKind.CA, name="adopt", base=_asked, apply=_adopt)
+
+
+@click.command(
+    "import-chain",
+    cls=Command,
+    examples="tallystick ca import-chain enr_0f6b7c2d9e8a41538c6d7e9fa0b1c2d3 shop-chain.pem",
+)
+@click.argument("request")
+@click.argument("chain", type=file_path)
+@pass_app
+def import_chain(app: App, request: str, chain: Path) -> None:
+    """Take the chain that an outside authority issued for a request; the party fetches it with its token.
+
+    Its identity must have that authority as an anchor (`tallystick ca anchor add`). The certificate is for the key of
+    the request, for the identity, its purposes and hosts, and valid now. With four_eyes.ca, another person approves.
+    """
+    subject = {"request": request, "chain": chain.read_bytes().decode("ascii", "replace")}
+
+    async def work(desk: Office, books: DeskBooks) -> Acted | RequestView:
+        acted = await act_at(app, desk, books, ADOPT, subject, f"chain for {request}"[:NOTE_MAX])
         found = await books.enrolment(request)
         return acted if acted.proposal is not None or found is None else _view(found)
 

@@ -21,6 +21,7 @@ ACTIONS: Final[Mapping[tuple[ProposalKind, str], Action]] = {
     for action in (
         ca.REVOKE,
         enrolments.APPROVE,
+        enrolments.ADOPT,
         limits.SET,
         operator.ADD,
         *key_actions.ACTIONS,

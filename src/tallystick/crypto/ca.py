@@ -4,7 +4,6 @@ Pure functions over bytes and a given time; `adapters/ca_files.py` keeps the fil
 pass both OpenSSL's strict checks and `cryptography.x509.verification`.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -22,6 +21,7 @@ from tallystick.crypto.x509 import (
     load_certificate,
     load_signing_key,
     new_private_key,
+    spki_digest,
     subject,
     to_datetime,
     to_millis,
@@ -245,8 +245,7 @@ def check_request(csr_pem: bytes) -> str:
     request = _load_request(csr_pem)
     key = request.public_key()
     check_strength(key)
-    spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return hashlib.sha256(spki).hexdigest()
+    return spki_digest(key)
 
 
 def revocation_list_der(crl_pem: bytes) -> bytes:

@@ -5,6 +5,7 @@ The identity is a SAN URI (RFC 5280 section 4.2.1.6): `tallystick:channel:<id>`,
 """
 
 import datetime as dt
+import hashlib
 import ipaddress
 import re
 from collections.abc import Iterable, Sequence
@@ -14,6 +15,7 @@ from typing import Final, Literal, TypeVar
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tallystick.errors import CertificateWrongPurpose, FieldInvalid, Malformed, Misconfigured
@@ -112,6 +114,17 @@ def read_certificate(der_or_pem: bytes) -> PeerCertificate:
 def belongs(chain_pem: bytes, key_pem: bytes) -> bool:
     """Tell whether the leaf of a chain is for a private key; raises Malformed and Misconfigured for unreadable ones."""
     return load_signing_key(key_pem).public_key() == load_certificate(chain_pem).public_key()
+
+
+def key_digest(certificate: bytes) -> str:
+    """Return the SHA-256 of a certificate's public key (SPKI) in hexadecimal; `ca.check_request` tells a request's."""
+    return spki_digest(load_certificate(certificate).public_key())
+
+
+def spki_digest(key: CertificatePublicKeyTypes) -> str:
+    """Return the SHA-256 of a public key (SPKI) in hexadecimal."""
+    spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(spki).hexdigest()
 
 
 def load_certificate(der_or_pem: bytes) -> x509.Certificate:

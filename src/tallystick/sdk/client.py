@@ -49,6 +49,12 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
+def http_client(profile: Profile) -> httpx2.AsyncClient:
+    """Make an HTTP client with the certificate that a profile's files hold now; Misconfigured."""
+    context = client_context(profile.ca, profile.certificate, profile.private_key)
+    return httpx2.AsyncClient(base_url=profile.base_url, verify=context, trust_env=False, timeout=TIMEOUT_S)
+
+
 class TallystickClient:
     """Talk to one platform as one sender; safe for concurrent use on one event loop.
 
@@ -80,9 +86,13 @@ class TallystickClient:
     @classmethod
     def connect(cls, profile: Profile) -> Self:
         """Make a client for a profile: mutual TLS, no proxy or other setting from the environment; Misconfigured."""
-        context = client_context(profile.ca, profile.certificate, profile.private_key)
-        http = httpx2.AsyncClient(base_url=profile.base_url, verify=context, trust_env=False, timeout=TIMEOUT_S)
+        http = http_client(profile)
         return cls(http, profile.credentials, profile.identity, suite=profile.suite)
+
+    def use(self, http: httpx2.AsyncClient) -> httpx2.AsyncClient:
+        """Send over another HTTP client from now on; returns the one before, for the caller to close once idle."""
+        before, self._http = self._http, http
+        return before
 
     async def __aenter__(self) -> Self:
         return self
