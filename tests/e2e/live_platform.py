@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from tallystick import config
 from tallystick.assembly.facts import FINAL_STATES
@@ -130,6 +131,22 @@ class Live:
 
     def _recorded(self, amount: int) -> list[Entry]:
         return [entry for entry in self.sandbox.record.entries if entry.get("amount") == amount]
+
+
+def memory(pid: int) -> bytes:
+    """Read all writable memory of a process; skips where the machine forbids it."""
+    held = []
+    try:
+        with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as file:
+            for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+                where, permissions = line.split()[:2]
+                begin, end = (int(edge, 16) for edge in where.split("-"))
+                if permissions.startswith("rw") and "[v" not in line:
+                    file.seek(begin)
+                    held.append(file.read(end - begin))
+    except PermissionError:
+        pytest.skip("this machine lets no process read another one's memory")
+    return b"".join(held)
 
 
 async def until(condition: Callable[[], bool]) -> None:

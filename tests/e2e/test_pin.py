@@ -11,7 +11,19 @@ from typing import Any
 import msgspec
 import pytest
 import pytest_asyncio
-from live_platform import CARD, EXPIRY, LONG_PIN, LONG_PIN_CARD, PIN, Live, a_payment, enrol, live_platform, until
+from live_platform import (
+    CARD,
+    EXPIRY,
+    LONG_PIN,
+    LONG_PIN_CARD,
+    PIN,
+    Live,
+    a_payment,
+    enrol,
+    live_platform,
+    memory,
+    until,
+)
 
 from tallystick.bootstrap.parts import pin_process
 from tallystick.channels.model import PinScheme
@@ -71,22 +83,6 @@ def pin_process_of(live: Live) -> int:
     named = [child for child in children if "adapters.pins.program" in Path(f"/proc/{child}/cmdline").read_text()]
     assert 1 == len(named)
     return int(named[0])
-
-
-def memory(pid: int) -> bytes:
-    """Read all writable memory of a process; skips where the machine forbids it."""
-    held = []
-    try:
-        with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as file:
-            for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
-                where, permissions = line.split()[:2]
-                begin, end = (int(edge, 16) for edge in where.split("-"))
-                if permissions.startswith("rw") and "[v" not in line:
-                    file.seek(begin)
-                    held.append(file.read(end - begin))
-    except PermissionError:
-        pytest.skip("this machine lets no process read another one's memory")
-    return b"".join(held)
 
 
 async def send(live: Live, channel: str, field: Secret, amount: int, card: str = CARD) -> str:
