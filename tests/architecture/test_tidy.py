@@ -110,6 +110,19 @@ def test_a_package_init_holds_a_docstring_only() -> None:
     assert more_than_a_docstring("")
 
 
+# Names
+
+
+def twice(names: list[str]) -> list[str]:
+    return sorted({name for name in names if names.count(name) > 1})
+
+
+def test_no_two_test_modules_have_one_name() -> None:
+    """Pytest imports them by their names alone: the second one would stop the whole run."""
+    assert [] == twice([path.name for path in files("tests") if path.name != "conftest.py"])
+    assert ["planted.py"] == twice(["planted.py", "other.py", "planted.py"])
+
+
 # Words
 
 
