@@ -75,6 +75,7 @@ async def _play_all(home: Path, console: Console, *, stay: bool) -> Report:
     async with world(home) as stage:
         count = len(SCENARIOS) + sum(map(len, WAVES))
         console.print(f"… up after {time.perf_counter() - started:.1f} s. Playing {count} scenarios.\n")
+        by_hand = await pages.order_by_hand(stage) if stay else None
         told = [await play(scenario, stage, number) for number, scenario in enumerate(SCENARIOS)]
         console.print(_table(told))
         doubtful: list[Result] = []
@@ -83,8 +84,8 @@ async def _play_all(home: Path, console: Console, *, stay: bool) -> Report:
             doubtful += await asyncio.gather(*(play(each, stage, n) for n, each in enumerate(wave, first)))
         console.print(_matrix(doubtful))
         report = _judge([*told, *doubtful], started, console)
-        if stay:
-            await pages.show_links(stage, console)
+        if by_hand is not None:
+            await pages.show_links(stage, by_hand, console)
             await _until_interrupted()
     return report
 

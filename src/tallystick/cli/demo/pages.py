@@ -104,13 +104,16 @@ SCENARIOS: Final = (
 )
 
 
-async def show_links(world: World, console: Console) -> None:
+async def order_by_hand(world: World) -> str:
+    """Create the payment to try by hand, before a scenario has the merchant's certificate revoked; returns its id."""
+    new = NewPayment(policy=POLICY, order=BY_HAND, expires_in=BY_HAND_S)
+    return (await world.client("merchant").create_payment(new)).payment
+
+
+async def show_links(world: World, payment_id: str, console: Console) -> None:
     """Print what a person needs to pay by hand: the PC page's link as text and QR code, and what to type."""
-    created = await world.client("merchant").create_payment(
-        NewPayment(policy=POLICY, order=BY_HAND, expires_in=BY_HAND_S)
-    )
     origins = _origins(world)
-    url = origins.link(PageKind.PC, await _secret(world, created.payment))
+    url = origins.link(PageKind.PC, await _secret(world, payment_id))
     console.print("\nPay by hand. Open this page, then its code in [bold]another browser or a private window[/bold]:")
     console.print(f"one browser never supplies both halves. The demo's own authority signed for {origins.pc}.\n")
     console.print(f"  PC page     {url}", soft_wrap=True, highlight=False)
