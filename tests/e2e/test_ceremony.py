@@ -4,6 +4,7 @@ import asyncio
 import os
 import pty
 import re
+import select
 import subprocess
 import sys
 import time
@@ -42,7 +43,8 @@ class Terminal:
         deadline = time.monotonic() + TIMEOUT_S
         while words not in self.shown[after:]:
             assert time.monotonic() < deadline, self.shown
-            self.shown += os.read(self._ours, 4096).decode()
+            if select.select([self._ours], [], [], 1)[0]:
+                self.shown += os.read(self._ours, 4096).decode()
         return self.shown[after:]
 
     def type(self, text: str) -> None:
@@ -88,12 +90,12 @@ def test_no_two_shares_are_ever_on_one_screen_and_custodians_type_them_unseen(tm
     assert 3 == len(parse_all(Secret("\n".join(shares))))
 
     checked = Terminal("ceremony", "check", place=tmp_path)
-    checked.until("Custodian 1", 0)
-    checked.type(shares[2])
-    checked.until("Custodian 2 of 2", 0)
-    for wrong, told in ((shares[0][:-1], "mistyped"), (shares[2], "given already")):
-        checked.type(wrong)
-        checked.until(told, 0)
+    checked.until("Custodian 1, your share: ", 0)
+    for typed, told in ((shares[2], ""), (shares[0][:-1], "mistyped"), (shares[2], "given already")):
+        at = len(checked.shown)
+        checked.type(typed)
+        # A hidden prompt throws away what was typed before it stands there, so each is waited for.
+        assert told in checked.until("Custodian 2 of 2, your share: ", at)
     checked.type(shares[0])
     assert 0 == checked.end()
     assert not SHARE.search(checked.shown), "what custodians type is never shown"
