@@ -21,6 +21,7 @@ PURPOSES = {
     "tallystick.js": "sign requests and derive the session's keys",
     "texts.js": "every text in each language",
     "common.js": "session, forms, requests that survive a lost connection",
+    "join.js": "sign-up",
     "pc.js": "the PC page",
     "phone.js": "the phone page",
 }
@@ -29,7 +30,7 @@ IMPORT = re.compile(r'^import \{[^}]*\} from "\./[a-z]+\.js";\n', re.MULTILINE)
 
 def sources(kind: PageKind) -> dict[str, bytes]:
     """Return the script files of a page in the order they stand in its bundle."""
-    own = ("texts.js", "common.js", f"{kind.value}.js")
+    own = ("texts.js", "common.js", "join.js", f"{kind.value}.js")
     return {name: (SDK / name).read_bytes() for name in SDK_FILES} | {name: (WEB / name).read_bytes() for name in own}
 
 

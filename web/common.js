@@ -209,6 +209,12 @@ function showDeadline() {
   setInterval(update, 1000);
 }
 
+function qrPicture(rows, label) {
+  const dark = rows.flatMap((row, y) => [...row].map((cell, x) => (cell === "1" ? `M${x} ${y}h1v1h-1z` : "")));
+  return element("svg", { viewBox: `-4 -4 ${rows.length + 8} ${rows.length + 8}`, class: "qr", role: "img", "aria-label": label },
+    element("path", { d: dark.join(""), "shape-rendering": "crispEdges" }));
+}
+
 // Forms
 
 const KINDS = {
@@ -217,6 +223,9 @@ const KINDS = {
   account: { autocomplete: "username", maxlength: 64, autocapitalize: "none", spellcheck: "false" },
   username: { autocomplete: "username", maxlength: 64, autocapitalize: "none", spellcheck: "false" },
   number: { inputmode: "numeric", autocomplete: "one-time-code", maxlength: 12 },
+  newName: { autocomplete: "username", maxlength: 64, autocapitalize: "none", spellcheck: "false" },
+  contact: { autocomplete: "email", inputmode: "email", maxlength: 254, autocapitalize: "none", spellcheck: "false" },
+  newPassword: { type: "password", autocomplete: "new-password", maxlength: 128 },
   secret: { type: "password", autocomplete: "current-password", maxlength: 128 },
   password: { type: "password", autocomplete: "current-password", maxlength: 128 },
   code: { autocomplete: "one-time-code", autocapitalize: "characters", spellcheck: "false", maxlength: 40 },
@@ -234,6 +243,13 @@ const READERS = {
     return found ? { value: found[2] + found[1] } : { wrong: "badExpiry" };
   },
   account: (text) => (/^[a-z0-9-]{2,32}:[^\s:]+$/.test(folded(text)) ? { value: folded(text) } : { wrong: "badAccount" }),
+  newName: (text) => ({ value: folded(text) }),
+  contact: (text) => {
+    const phone = digits(text).replaceAll(/[()]/g, "").replace(/^00/, "+");
+    if (/^\+[1-9]\d{6,14}$/.test(phone)) return { value: phone };
+    return /^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(folded(text)) ? { value: folded(text) } : { wrong: "badContact" };
+  },
+  newPassword: (text) => (text.length >= PASSWORD_MIN ? { value: text } : { wrong: "badPassword" }),
   number: (text) => (/^\d{8}$/.test(digits(text)) ? { value: digits(text) } : { wrong: "badNumber" }),
   code: (text) => {
     const code = digits(text).toUpperCase();

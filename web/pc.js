@@ -32,13 +32,6 @@ async function decline() {
   showEnd();
 }
 
-function qrPicture(rows, label) {
-  const dark = rows.flatMap((row, y) => [...row].map((cell, x) => (cell === "1" ? `M${x} ${y}h1v1h-1z` : "")));
-  const picture = element("svg", { viewBox: `-4 -4 ${rows.length + 8} ${rows.length + 8}`, class: "qr", role: "img", "aria-label": label },
-    element("path", { d: dark.join(""), "shape-rendering": "crispEdges" }));
-  return picture;
-}
-
 /** Ask for a fresh code: the last one is void from now on, what was typed here stays. */
 async function newPhoneCode() {
   clearInterval(page.linkTimer);
@@ -122,6 +115,7 @@ function react(status) {
 }
 
 async function main() {
+  if (location.pathname === "/join") return joinPc();
   if (!location.hash.slice(1)) return show(headline(say("noLink")), element("p", {}, say("noLinkHow")));
   tell(say("loading"));
   try {

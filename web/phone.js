@@ -73,5 +73,6 @@ async function open() {
   return follow(react);
 }
 
-if (location.hash.slice(1)) open();
+if (location.pathname === "/join") joinPhone();
+else if (location.hash.slice(1)) open();
 else showCode();

@@ -298,7 +298,8 @@ async def _intend(platform: Platform, books: Books, attempt: Attempt, connector:
         account=deliver.seal_account(connector, attempt.credential, payment.id, platform.recovery_keys, at),
     )
     if intent is not None:
-        await count_try(books, platform.counter.limit(LimitKind.CREDENTIAL), _subject(platform, attempt.credential), at)
+        kind = LimitKind.CREDENTIAL
+        await count_try(books, kind, platform.counter.limit(kind), _subject(platform, attempt.credential), at)
     return intent
 
 

@@ -27,7 +27,7 @@ from tallystick.cli.demo.back_ends import ACCOUNT_SECRET, REST_ACCOUNT, start_re
 from tallystick.sdk.client import TallystickClient
 from tallystick.sdk.settings import load_profile
 from tallystick.secret import Secret
-from tallystick.service.pages.desk import Origins
+from tallystick.service.pages.origins import Origins
 from tallystick.vault.model import AccountCredential, Contact
 from tallystick.wire.part import WireLine, WireOrder
 from tallystick.wire.payment import NewPayment

@@ -9,21 +9,17 @@ import pytest
 import pytest_asyncio
 from msgspec.structs import replace
 from page_devices import Devices, ended, shown_link
-from pages_world import ACCOUNT, SECRET, PagesWorld, chromium, pages_world
+from pages_world import PASSWORD, USERNAME, PagesWorld, chromium, pages_world
 from playwright.async_api import Browser, Page, expect
 
 from tallystick.assembly.facts import PaymentState
-from tallystick.cli import administer
 from tallystick.crypto import totp
 from tallystick.routing.model import NumberPolicy
 from tallystick.runtime import SystemClock
-from tallystick.secret import Secret
 from tallystick.testing.routes import put_back_end
 from tallystick.vault import holding
-from tallystick.vault.model import AccountCredential, Contact
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
-PASSWORD = "correct horse battery"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -46,27 +42,17 @@ async def devices(browser: Browser) -> AsyncIterator[Devices]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def app_key(world: PagesWorld) -> bytes:
-    """Register a payer with an account at the bank, which has numbers from now on, and an authenticator app."""
+    """Give the payer an authenticator app, and numbers to the bank where the account is."""
     desk = world.desk
     table = await desk.store.read(lambda books: books.routing_table())
     numbered = replace(table.back_ends[0], numbers=NumberPolicy.PLATFORM)
     await desk.store.transact(lambda books: put_back_end(books, numbered))
-    await administer.add_user(
-        desk, username="lihua", password=Secret(PASSWORD), contact=Contact(email="lihua@example.org")
-    )
-    await administer.store_credential(
-        desk,
-        username="lihua",
-        password=Secret(PASSWORD),
-        institution=numbered.id,
-        credential=AccountCredential(account=Secret(ACCOUNT), secret=Secret(SECRET)),
-    )
-    address = await holding.set_up(desk.store, desk.keyring, desk.randomness, username="lihua", issuer="Tallystick")
+    address = await holding.set_up(desk.store, desk.keyring, desk.randomness, username=USERNAME, issuer="Tallystick")
     return b32decode(parse_qs(urlsplit(address.reveal()).query)["secret"][0])
 
 
 async def first_half(pc: Page, number: str) -> str:
-    await pc.get_by_label("User name").fill("lihua")
+    await pc.get_by_label("User name").fill(USERNAME)
     await pc.get_by_label("Pay from").select_option(label="Bamboo REST")
     await pc.get_by_label("Your number").fill(number)
     await pc.get_by_role("button", name="Continue on your phone").click()
@@ -107,7 +93,7 @@ async def test_the_number_is_asked_for_where_the_bank_wants_one(
     world: PagesWorld, devices: Devices, app_key: bytes
 ) -> None:
     pc = await devices.pc(await world.link(await world.order(policy="login")))
-    await pc.get_by_label("User name").fill("lihua")
+    await pc.get_by_label("User name").fill(USERNAME)
     await pc.get_by_role("button", name="Continue on your phone").click()
     await expect(pc.get_by_role("alert")).to_contain_text("Your number: Enter this")
     await pc.get_by_label("Your number").fill("1234")

@@ -40,6 +40,7 @@ class Action(StrEnum):
     PASSWORD_TRIED = "password.tried"  # noqa: S105 - the name of an act
     PASSWORD_RIGHT = "password.right"  # noqa: S105 - the name of an act
     NUMBER_MADE = "number.made"
+    USER_INVITED = "user.invited"
     USER_ADDED = "user.added"
     USER_CHANGED = "user.changed"
     CREDENTIAL_STORED = "credential.stored"

@@ -114,6 +114,10 @@ def _registered(user: Any) -> Noted:
     return Noted(action=Action.USER_ADDED, subject=user.id)
 
 
+def _signing_up(_sign_up: Any) -> Noted:
+    return Noted(action=Action.USER_INVITED)
+
+
 def _contact_changed(user_id: str, _sealed: bytes) -> Noted:
     return Noted(action=Action.USER_CHANGED, subject=user_id)
 
@@ -268,6 +272,9 @@ WRITES: Final[Mapping[str, Rule | str]] = {
     # vault
     "add_user": _registered,
     "replace_contact": _contact_changed,
+    "add_sign_up": _signing_up,
+    "drop_sign_up": "the payer who is registered has an entry",
+    "purge_sign_ups": _OVER,
     "count_try": _tried,
     "clear_tries": _right,
     "put_credential": _stored,

@@ -15,7 +15,8 @@ from tallystick.path import Platform
 from tallystick.service.background import Carriers
 from tallystick.service.events import Streams
 from tallystick.service.pages import visitors
-from tallystick.service.pages.desk import Origins, PageDesk
+from tallystick.service.pages.desk import PageDesk
+from tallystick.service.pages.origins import Origins
 from tallystick.service.server import Listener
 
 PORTS: Final = {PageKind.PC: "pc_port", PageKind.PHONE: "phone_port"}

@@ -101,6 +101,7 @@ async def sweeping(platform: Platform, desk: Office) -> AsyncIterator[None]:
     async def purge_unused() -> None:
         await desk.store.transact(lambda books: books.purge_enrolments(desk.clock.now()))
         await desk.store.transact(lambda books: books.purge_capabilities(desk.clock.now()))
+        await desk.store.transact(lambda books: books.purge_sign_ups(desk.clock.now()))
 
     task = asyncio.create_task(Sweep(platform, carriers, more=(keep_revocation_list, empty_log, purge_unused)).run())
     try:

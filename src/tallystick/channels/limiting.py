@@ -36,6 +36,7 @@ DEFAULTS: Final[Mapping[LimitKind, RateLimit]] = {
     LimitKind.ENROLMENT: RateLimit(count=30, window=MINUTE_MS),
     LimitKind.CALLER: RateLimit(count=3_000, window=MINUTE_MS),
     LimitKind.HOLDER: RateLimit(count=6_000, window=MINUTE_MS),
+    LimitKind.CONTACT: RateLimit(count=5, window=60 * MINUTE_MS),
 }
 """Far above what any honest sender needs; an operator lowers them: `tallystick limits set`."""
 
@@ -115,17 +116,17 @@ class Limiter:
         return (int.from_bytes(mixed) % BUCKETS).to_bytes(3)
 
 
-async def count_try(book: LimitBook, limit: RateLimit, subject: bytes, now: Millis) -> None:
-    """Count one try with a card or account exactly and durably, in the caller's transaction; TooMany over the limit.
+async def count_try(book: LimitBook, kind: LimitKind, limit: RateLimit, subject: bytes, now: Millis) -> None:
+    """Count one try with a card or account, or one code sent, in the caller's transaction; TooMany over the limit.
 
     The try is counted before anybody checks it. Over the limit the payment at hand ends, the card stays as it is: in
     the next window it can pay again.
     """
     window = Millis(now - now % limit.window)
     ends_at = Millis(window + limit.window)
-    tally = Tally(kind=LimitKind.CREDENTIAL, subject=subject, window=window, ends_at=ends_at, count=1)
+    tally = Tally(kind=kind, subject=subject, window=window, ends_at=ends_at, count=1)
     if await book.add_tally(tally) > limit.count:
-        raise TooMany("this credential was tried too often", wait_ms=ends_at - now)
+        raise TooMany("this was tried too often", wait_ms=ends_at - now)
 
 
 async def present(book: LimitBook, keys: AccessKeys) -> dict[LimitKind, RateLimit]:

@@ -257,7 +257,8 @@ class LimitKind(StrEnum):
     """What is counted: all of one channel, one element, one card or account, one network address.
 
     `network` counts addresses with a client certificate, `visitor` those that need none, `enrolment` those that ask
-    for one, `caller` those that call the merchants' API, and `holder` whose key they call it with.
+    for one, `caller` those that call the merchants' API, `holder` whose key they call it with, and
+    `contact` codes sent to one phone number or e-mail address.
     """
 
     CHANNEL = "channel"
@@ -268,6 +269,7 @@ class LimitKind(StrEnum):
     ENROLMENT = "enrolment"
     CALLER = "caller"
     HOLDER = "holder"
+    CONTACT = "contact"
 
 
 class RateLimit(Struct, frozen=True, kw_only=True):

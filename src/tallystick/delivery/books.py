@@ -13,7 +13,7 @@ from tallystick.delivery.ports import ConnectorBook, IntentBook, PullBook
 from tallystick.routing.ports import RouteBook
 from tallystick.security.kept import KeptBook
 from tallystick.security.ports import ReplayBook
-from tallystick.vault.ports import NoticeBook, UserBook
+from tallystick.vault.ports import NoticeBook, SignUpBook, UserBook
 
 T = TypeVar("T")
 B = TypeVar("B")
@@ -34,6 +34,7 @@ class Books(
     RouteBook,
     UserBook,
     NoticeBook,
+    SignUpBook,
     IntentBook,
     ConnectorBook,
     PullBook,

@@ -30,6 +30,7 @@ from tallystick.testing.memory_payments import MemoryClaims
 from tallystick.testing.memory_pins import MemoryPinBook
 from tallystick.testing.memory_pull import MemoryPulls
 from tallystick.testing.memory_routes import MemoryRoutes
+from tallystick.testing.memory_signups import MemorySignUps
 from tallystick.testing.memory_table import Journal
 
 T = TypeVar("T")
@@ -53,6 +54,7 @@ class MemoryBooks(
     MemoryRoutes,
     MemoryConnectors,
     MemoryUsers,
+    MemorySignUps,
     MemoryNotices,
     MemoryPulls,
     MemoryWebhooks,

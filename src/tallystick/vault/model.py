@@ -77,6 +77,15 @@ class StoredCredential(Struct, frozen=True, kw_only=True):
     created_at: Millis
 
 
+class SignUp(Struct, frozen=True, kw_only=True):
+    """The first half of a sign-up, waiting; `sealed` opens under the key of `epoch`, `id` is derived from the code."""
+
+    id: str
+    epoch: str
+    sealed: bytes
+    expires_at: Millis
+
+
 class Contact(Struct, frozen=True, kw_only=True):
     """Where a user gets numbers; at least one is set. `phone` is E.164."""
 

@@ -8,7 +8,7 @@ from tallystick.channels.ports import PinBook
 from tallystick.crypto.passwords import StretchedPassword
 from tallystick.runtime import Millis
 from tallystick.secret import Pan, Secret
-from tallystick.vault.model import Notice, StoredCredential, User
+from tallystick.vault.model import Notice, SignUp, StoredCredential, User
 
 T = TypeVar("T")
 
@@ -57,6 +57,26 @@ class UserBook(Protocol):
 
     async def note_number(self, institution: str, user_id: str, period: str) -> bool:
         """Record that the user's number of this period was made; False when it was already recorded."""
+        ...
+
+
+class SignUpBook(Protocol):
+    """Sign-ups that wait for their second half."""
+
+    async def add_sign_up(self, sign_up: SignUp) -> None:
+        """Add one; raises AlreadyExists when the id is taken."""
+        ...
+
+    async def sign_up(self, sign_up_id: str) -> SignUp | None:
+        """Find one."""
+        ...
+
+    async def drop_sign_up(self, sign_up_id: str) -> bool:
+        """Delete one; True for the one caller that found it."""
+        ...
+
+    async def purge_sign_ups(self, now: Millis) -> int:
+        """Delete those whose time is over; returns how many went."""
         ...
 
 

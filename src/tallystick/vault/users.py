@@ -73,19 +73,37 @@ async def register(
         AlreadyExists: the name is taken: the payer chooses another.
         Unavailable, StoreFailed: nothing was registered; try again.
     """
+    user, _ = await prepare(
+        keyring, stretcher, clock, randomness, username=username, password=password, contact=contact
+    )
+    await add(store, keyring, username, user)
+    return user.id
+
+
+async def prepare(
+    keyring: Keyring,
+    stretcher: Stretcher,
+    clock: Clock,
+    randomness: Randomness,
+    *,
+    username: str,
+    password: Secret,
+    contact: Contact,
+) -> tuple[User, Unlocked]:
+    """Make the record of a new payer, and unlock it; raises FieldInvalid and Unavailable as `register`."""
     name = normal_username(username)
-    name_digests = digest_name(keyring, name)
     if not limits.PASSWORD_MIN <= len(password) <= limits.PASSWORD_MAX:
         bounds = f"{limits.PASSWORD_MIN} to {limits.PASSWORD_MAX}"
         raise FieldInvalid(f"a password has {bounds} characters", field="password")
     contact = normal_contact(contact)
     user_id, salt = new_id("usr", randomness), randomness.token(SALT_BYTES)
     stretched = await stretcher.stretch(password, salt, PARAMETERS)
-    wrapped = box.seal(stretched.wrapping_key, randomness.token(kdf.KEY_BYTES), _place(RECORD_KEY, user_id))
+    record_key = randomness.token(kdf.KEY_BYTES)
+    wrapped = box.seal(stretched.wrapping_key, record_key, _place(RECORD_KEY, user_id))
     reach = msgspec.json.encode(_Reach(name=name, phone=contact.phone, email=contact.email))
     user = User(
         id=user_id,
-        name_digest=name_digests[0],
+        name_digest=digest_name(keyring, name)[0],
         salt=salt,
         kdf=PARAMETERS,
         verifier=seal(keyring, Purpose.VAULT, stretched.verifier, _place(VERIFIER, user_id)),
@@ -93,14 +111,19 @@ async def register(
         sealed_contact=seal(keyring, Purpose.VAULT, reach, _place(CONTACT, user_id)),
         created_at=clock.now(),
     )
+    return user, Unlocked(user_id, record_key)
 
-    async def add(book: VaultBooks) -> None:
+
+async def add(store: VaultStore, keyring: Keyring, username: str, user: User) -> None:
+    """Add a payer who was prepared; raises AlreadyExists when the name is taken: the payer chooses another."""
+    name_digests = digest_name(keyring, username)
+
+    async def put(book: VaultBooks) -> None:
         if await book.user_named(name_digests) is not None:
             raise AlreadyExists("a user has this name")
         await book.add_user(user)
 
-    await store.transact(add)
-    return user_id
+    await store.transact(put)
 
 
 async def verify(

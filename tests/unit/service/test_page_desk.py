@@ -19,7 +19,8 @@ from tallystick.secret import Secret
 from tallystick.service.background import Carriers
 from tallystick.service.events import Streams
 from tallystick.service.pages import visitors
-from tallystick.service.pages.desk import Origins, PageDesk
+from tallystick.service.pages.desk import PageDesk
+from tallystick.service.pages.origins import Origins
 from tallystick.testing.messages import send_part
 from tallystick.testing.page_platform import HOME, MOBILE, ORDER, MemoryBrowser, PagePlatform
 from tallystick.testing.platform import BROWSER_KEY, bank, memory_platform

@@ -32,6 +32,7 @@ from tallystick.adapters.store.sqlite_pins import SqlitePins
 from tallystick.adapters.store.sqlite_pull import SqlitePulls
 from tallystick.adapters.store.sqlite_replay import SqliteReplay
 from tallystick.adapters.store.sqlite_routes import SqliteConnectors, SqliteRoutes
+from tallystick.adapters.store.sqlite_signups import SqliteSignUps
 from tallystick.adapters.store.sqlite_vault import SqliteNotices, SqliteUsers
 from tallystick.adapters.store.sqlite_webhooks import SqliteWebhooks
 from tallystick.audit.acting import actor
@@ -65,6 +66,7 @@ class SqliteBooks(
     SqliteRoutes,
     SqliteConnectors,
     SqliteUsers,
+    SqliteSignUps,
     SqliteNotices,
     SqliteIntents,
     SqlitePulls,

@@ -17,7 +17,7 @@ from tallystick.cli.demo.world import PageBrowser, World
 from tallystick.delivery.books import Books
 from tallystick.errors import Misconfigured
 from tallystick.sdk.pages import PageRefused, PageVisitor
-from tallystick.service.pages.desk import Origins
+from tallystick.service.pages.origins import Origins
 from tallystick.wire.part import WireLine, WireOrder
 from tallystick.wire.payment import NewPayment
 

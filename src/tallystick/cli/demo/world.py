@@ -33,7 +33,7 @@ from tallystick.sdk.pages import Answer, PageVisitor
 from tallystick.sdk.requests import Request
 from tallystick.sdk.settings import Profile, load_profile
 from tallystick.secret import Secret
-from tallystick.service.pages.desk import Origins
+from tallystick.service.pages.origins import Origins
 from tallystick.testing.inbox import SmtpInbox
 from tallystick.testing.receiver import WebhookReceiver
 from tallystick.vault.model import AccountCredential, Contact

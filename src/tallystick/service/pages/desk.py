@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import msgspec
-import segno
 from starlette.requests import Request
 from starlette.routing import Route, Router
 
@@ -33,27 +32,12 @@ from tallystick.service.events import Reader, Streams, Told
 from tallystick.service.handling import Endpoint, Reply, Response, network_of
 from tallystick.service.pages import visitors
 from tallystick.service.pages.files import FIXED, PageFiles
+from tallystick.service.pages.join import JoinDesk
+from tallystick.service.pages.origins import Handler, Origins, qr_rows
 from tallystick.wire import page as wire
 
 METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 _start: Final = content_decoder(wire.StartSession)
-
-Handler = Callable[[Request, Arrival], Awaitable[Reply]]
-
-
-class Origins(msgspec.Struct, frozen=True, kw_only=True):
-    """Where browsers find the two pages."""
-
-    pc: str
-    phone: str
-
-    def link(self, kind: PageKind, secret: str) -> str:
-        """Return a page's URL; the secret stands in the fragment, which no browser sends."""
-        return f"{self.of(kind)}/#{secret}"
-
-    def of(self, kind: PageKind) -> str:
-        """Return a page's origin."""
-        return self.pc if kind is PageKind.PC else self.phone
 
 
 class PageDesk:
@@ -77,6 +61,7 @@ class PageDesk:
             wire.EVENTS: {"GET": self._events},
             wire.PARTS: {"POST": self._part},
             wire.DECLINE: {"POST": self._decline},
+            **JoinDesk(self._platform, self._origins).handlers(self._kind),
         }
         if self._kind is PageKind.PC:
             spoken |= {wire.PHONE: {"POST": self._phone}, wire.HAND_OVER: {"POST": self._hand_over}}
@@ -235,11 +220,6 @@ class PageDesk:
             return msgspec.json.encode(link)
 
         return show
-
-
-def qr_rows(text: str) -> tuple[str, ...]:
-    """Return the rows of a QR code as `1` for dark and `0` for light, without the quiet zone."""
-    return tuple("".join(map(str, row)) for row in segno.make_qr(text, error="m").matrix)
 
 
 def _handler(handlers: Mapping[str, Handler], method: str) -> Handler:

@@ -60,6 +60,7 @@ class PageFiles(Struct, frozen=True, kw_only=True):
         return cls(
             files={
                 "/": StaticFile.of(document, page),
+                "/join": StaticFile.of(document, page),
                 f"/{kind.value}.js": StaticFile.of(script, {"content-type": SCRIPT}),
                 "/done": StaticFile.of(done, end),
             }

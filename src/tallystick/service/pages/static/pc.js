@@ -4560,6 +4560,19 @@ const LANGUAGES = {
     number: "Your number", numberHint: "The 8 digits we sent you, or those your authenticator app shows now",
     secret: "Payment password", secretHint: "The payment password of the account; never your card’s PIN",
     password: "Password", passwordHint: "The password of your user name",
+    joinTitle: "Sign up to pay", joinSplit: "You enter one half here and the other half on your phone. No password is typed on this page.",
+    newName: "User name", newNameHint: "Choose one without spaces",
+    contact: "Mobile number or e-mail", contactHint: "We send a code there; for example +86 138 0013 8000",
+    joinSend: "Send me the code", joinSent: "Now take your phone", joinQr: "QR code that opens the sign-up page on your phone",
+    joinSentHow: "A code is on its way to {contact}. Point the phone’s camera at this picture, then type the code there.",
+    joinTyped: "No camera? Open {where} on the phone.", joinNowhere: "No bank or wallet takes sign-ups here yet.",
+    joinCode: "Enter your code", joinCodeHow: "It came by message or e-mail. Type it only on a page that you opened from your own computer’s screen.",
+    joinFinish: "Finish signing up", joinFinishHow: "You are {username} and will pay from {institution}.",
+    newPassword: "New password", newPasswordHint: "At least 12 characters, used nowhere else", joinDo: "Sign up",
+    joinWantsApp: "I use an authenticator app instead of numbers by message", joinApp: "Set up the authenticator app",
+    joined2: "You are signed up", joined2How: "Pay with your user name {username}. You can close this page.",
+    badContact: "Enter a number beginning with +, or an e-mail address", badPassword: "Enter at least 12 characters",
+    already_exists: "This user name is taken. Begin again on the computer with another one.",
     continue: "Continue on your phone", approve: "Approve and pay", decline: "Decline", cancel: "Cancel this payment",
     handOver: "Let somebody else pay", newCode: "Show a new code", copy: "Copy the link", copied: "Copied", share: "Send the link",
     splitNote: "You enter one half here and the other half on your phone. Neither half alone can pay.",
@@ -4602,6 +4615,13 @@ const LANGUAGES = {
     account: "账户", accountHint: "格式为 机构:名称，例如 qianbao:li.lei", username: "用户名", usernameHint: "您注册时使用的名称",
     institution: "付款机构", institutionHint: "您存有账户或银行卡的机构", number: "动态号码", numberHint: "我们发送给您的 8 位数字，或验证器应用当前显示的数字",
     secret: "支付密码", secretHint: "账户的支付密码，不是银行卡密码", password: "密码", passwordHint: "该用户名的密码",
+    joinTitle: "注册付款账户", joinSplit: "一半信息在此输入，另一半在手机上输入。此页面不输入任何密码。",
+    newName: "用户名", newNameHint: "请选择一个不含空格的名称", contact: "手机号码或电子邮箱", contactHint: "我们会发送代码，例如 +86 138 0013 8000",
+    joinSend: "发送代码", joinSent: "请拿起手机", joinQr: "在手机上打开注册页面的二维码", joinSentHow: "代码正在发送到 {contact}。用手机相机扫描此图，然后在手机上输入代码。",
+    joinTyped: "无法扫码？在手机上打开 {where}。", joinNowhere: "目前没有可注册的机构。", joinCode: "输入代码", joinCodeHow: "代码通过短信或电子邮件发送。请只在由您自己电脑屏幕打开的页面上输入。",
+    joinFinish: "完成注册", joinFinishHow: "您的用户名是 {username}，付款机构为 {institution}。", newPassword: "新密码", newPasswordHint: "至少 12 个字符，请勿在别处使用",
+    joinDo: "注册", joinWantsApp: "使用验证器应用代替短信号码", joinApp: "设置验证器应用", joined2: "注册成功", joined2How: "请用用户名 {username} 付款。您可以关闭此页面。",
+    badContact: "请输入以 + 开头的号码或电子邮箱", badPassword: "请输入至少 12 个字符", already_exists: "此用户名已被使用，请在电脑上重新开始。",
     continue: "在手机上继续", approve: "确认付款", decline: "拒绝付款", cancel: "取消这笔付款", handOver: "请别人代付",
     newCode: "显示新的二维码", copy: "复制链接", copied: "已复制", share: "发送链接",
     splitNote: "一半信息在此输入，另一半在手机上输入。任何一半都无法单独付款。",
@@ -4878,6 +4898,12 @@ function showDeadline() {
   setInterval(update, 1000);
 }
 
+function qrPicture(rows, label) {
+  const dark = rows.flatMap((row, y) => [...row].map((cell, x) => (cell === "1" ? `M${x} ${y}h1v1h-1z` : "")));
+  return element("svg", { viewBox: `-4 -4 ${rows.length + 8} ${rows.length + 8}`, class: "qr", role: "img", "aria-label": label },
+    element("path", { d: dark.join(""), "shape-rendering": "crispEdges" }));
+}
+
 // Forms
 
 const KINDS = {
@@ -4886,6 +4912,9 @@ const KINDS = {
   account: { autocomplete: "username", maxlength: 64, autocapitalize: "none", spellcheck: "false" },
   username: { autocomplete: "username", maxlength: 64, autocapitalize: "none", spellcheck: "false" },
   number: { inputmode: "numeric", autocomplete: "one-time-code", maxlength: 12 },
+  newName: { autocomplete: "username", maxlength: 64, autocapitalize: "none", spellcheck: "false" },
+  contact: { autocomplete: "email", inputmode: "email", maxlength: 254, autocapitalize: "none", spellcheck: "false" },
+  newPassword: { type: "password", autocomplete: "new-password", maxlength: 128 },
   secret: { type: "password", autocomplete: "current-password", maxlength: 128 },
   password: { type: "password", autocomplete: "current-password", maxlength: 128 },
   code: { autocomplete: "one-time-code", autocapitalize: "characters", spellcheck: "false", maxlength: 40 },
@@ -4903,6 +4932,13 @@ const READERS = {
     return found ? { value: found[2] + found[1] } : { wrong: "badExpiry" };
   },
   account: (text) => (/^[a-z0-9-]{2,32}:[^\s:]+$/.test(folded(text)) ? { value: folded(text) } : { wrong: "badAccount" }),
+  newName: (text) => ({ value: folded(text) }),
+  contact: (text) => {
+    const phone = digits(text).replaceAll(/[()]/g, "").replace(/^00/, "+");
+    if (/^\+[1-9]\d{6,14}$/.test(phone)) return { value: phone };
+    return /^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(folded(text)) ? { value: folded(text) } : { wrong: "badContact" };
+  },
+  newPassword: (text) => (text.length >= PASSWORD_MIN ? { value: text } : { wrong: "badPassword" }),
   number: (text) => (/^\d{8}$/.test(digits(text)) ? { value: digits(text) } : { wrong: "badNumber" }),
   code: (text) => {
     const code = digits(text).toUpperCase();
@@ -5023,6 +5059,89 @@ addEventListener("pagehide", clearForms);
 addEventListener("pageshow", (event) => event.persisted && location.reload());
 localise();
 
+// Sign-up: the PC page takes the open half, the phone page, which has the code that was sent, the secret one.
+
+const PASSWORD_MIN = 12; // characters
+
+/** Ask for the fields of a form, and for `texts` above them. */
+function joinForm(title, texts, names, button, send) {
+  const fields = names.map(([name, required]) => ({ name, required }));
+  const form = element("form", { novalidate: true, autocomplete: "on" },
+    headline(say(title)), ...texts.map((text) => element("p", { class: "note" }, text)),
+    ...fields.map(({ name, required }) => field(name, required)),
+    element("div", { class: "buttons" }, element("button", { class: "button" }, say(button))));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const values = readForm(form, fields.filter(({ name }) => !place(name).closest(".field").hidden));
+    if (values) guarded(form, () => send(values));
+  });
+  show(form);
+  return form;
+}
+
+async function sendSealed(target, content) {
+  const idempotencyKey = freshNonce();
+  return insist(() => {
+    const key = newestKey(page.keys, Date.now() + page.skew);
+    return sealedRequest(page.signer, key, target, content, { idempotencyKey, created: seconds() });
+  });
+}
+
+/** The PC: who the payer is, where the code goes, and the account or card as everybody may see it. */
+async function joinPc() {
+  const offer = await insist(() => ({ method: "POST", target: "/join/offer", headers: { "content-type": "application/json" }, body: "{}" }));
+  page.skew = offer.now - Date.now();
+  page.keys = await readKeyList(offer.keys);
+  page.signer = await macSigner(offer.sender, fromBase64url(offer.key));
+  page.view = { choices: offer.choices };
+  if (!offer.choices.length) return show(headline(say("joinTitle")), element("p", {}, say("joinNowhere")));
+  const names = [["newName", true], ["contact", true], ["institution", true], ["account", true], ["pan", true], ["expiry", false]];
+  joinForm("joinTitle", [say("joinSplit")], names, "joinSend", async ({ newName, contact, ...half }) => {
+    const where = contact.startsWith("+") ? { phone: contact } : { email: contact };
+    const sent = await sendSealed("/join/first", { username: newName, ...where, ...half });
+    clearForms();
+    show(headline(say("joinSent")), element("p", {}, say("joinSentHow", { contact })), qrPicture(sent.qr, say("joinQr")),
+      element("p", { class: "quiet" }, say("joinTyped", { where: sent.where.replace("https://", "") })));
+  });
+  const adapt = () => {
+    const card = offer.choices.find(({ id }) => id === place("institution").value)?.card ?? false;
+    for (const name of ["account", "pan", "expiry"]) {
+      place(name).closest(".field").hidden = card === (name === "account");
+      if (card === (name === "account")) place(name).value = "";
+    }
+  };
+  place("institution").addEventListener("change", adapt);
+  adapt();
+  return undefined;
+}
+
+/** The phone: the code first, then the password and, for an account, its secret. */
+function joinPhone() {
+  joinForm("joinCode", [say("joinCodeHow")], [["code", true]], "open", async ({ code }) => {
+    const { sender, key } = await linkKeys(code);
+    page.signer = await macSigner(sender, key);
+    const waiting = await insist(() => signedRequest(page.signer, "GET", "/join/waiting", "", { created: seconds() }));
+    page.skew = waiting.now - Date.now();
+    page.keys = await readKeyList(waiting.keys);
+    joinSecret(waiting);
+  });
+}
+
+function joinSecret(waiting) {
+  const app = element("input", { id: "app", type: "checkbox", class: "tick" });
+  const names = [["newPassword", true], ...(waiting.card ? [] : [["secret", true]])];
+  const form = joinForm("joinFinish", [say("joinFinishHow", { username: waiting.username, institution: waiting.institution })], names, "joinDo",
+    async ({ newPassword, secret }) => {
+      const joined = await sendSealed("/join/second", { password: newPassword, secret: secret ?? null, app: app.checked });
+      clearForms();
+      const link = joined.app ? element("a", { class: "button", href: joined.app }, say("joinApp")) : null;
+      show(element("div", { class: "end good" }, element("span", { class: "mark", "aria-hidden": "true" }, "✓"),
+        element("h2", {}, say("joined2")), element("p", {}, say("joined2How", { username: joined.username }))),
+      element("div", { class: "buttons" }, link, element("a", { class: link ? "button second" : "button", href: "/done" }, say("done"))));
+    });
+  form.querySelector(".buttons").before(element("label", { class: "choice", for: "app" }, app, say("joinWantsApp")));
+}
+
 // The PC page: one half of the credential, then the code that brings the phone.
 
 const LINK_TICK_MS = 1000;
@@ -5055,13 +5174,6 @@ async function decline() {
   await post("/page/decline");
   page.status = await look();
   showEnd();
-}
-
-function qrPicture(rows, label) {
-  const dark = rows.flatMap((row, y) => [...row].map((cell, x) => (cell === "1" ? `M${x} ${y}h1v1h-1z` : "")));
-  const picture = element("svg", { viewBox: `-4 -4 ${rows.length + 8} ${rows.length + 8}`, class: "qr", role: "img", "aria-label": label },
-    element("path", { d: dark.join(""), "shape-rendering": "crispEdges" }));
-  return picture;
 }
 
 /** Ask for a fresh code: the last one is void from now on, what was typed here stays. */
@@ -5147,6 +5259,7 @@ function react(status) {
 }
 
 async function main() {
+  if (location.pathname === "/join") return joinPc();
   if (!location.hash.slice(1)) return show(headline(say("noLink")), element("p", {}, say("noLinkHow")));
   tell(say("loading"));
   try {
