@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test lint softhsm servers chromium bench clean
+.PHONY: demo test lint machine bench clean
 
 $(VENV)/.ready: pyproject.toml uv.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -21,20 +21,11 @@ lint: $(VENV)/.ready  ## Style, types, layers.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint softhsm servers chromium  ## Everything CI runs.
+test: lint machine  ## Everything CI runs.
 	$(BIN)/pytest $(ARGS)
 
-softhsm:  ## The token that tests have; without it, and without root to install it, its tests are skipped and say so.
-	@command -v softhsm2-util >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null \
-		|| apt-get install -qq -y softhsm2 >/dev/null 2>&1 || true
-
-servers:  ## The ACME server and the TLS scanner that tests use; without them their tests are skipped and say so.
-	@command -v pebble >/dev/null && command -v testssl >/dev/null || test "$$(id -u)" != 0 \
-		|| ! command -v apt-get >/dev/null || apt-get install -qq -y pebble testssl.sh >/dev/null 2>&1 || true
-
-chromium:  ## The browser that the pages' tests have; without it, and without root to install it, they are skipped and say so.
-	@command -v chromium >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null \
-		|| apt-get install -qq -y chromium >/dev/null 2>&1 || true
+machine:  ## What some tests need of the machine; without it, and without root to install it, they are skipped and say so.
+	@tools/test_machine.sh
 
 bench: $(VENV)/.ready  ## Write bench/results/latest.json.
 	$(BIN)/uv sync --quiet --frozen --group bench

@@ -1,6 +1,7 @@
 """The merchants' clients: one set of request builders, sent by a client with an event loop and by one without."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -21,6 +22,7 @@ from tallystick.wire.merchant import MerchantEvent, TestPay
 from tallystick.wire.part import WireOrder
 from tallystick.wire.payment import NewPayment
 
+README = Path(__file__).parents[3] / "README.md"
 ORDER = WireOrder(payee="Tea House", amount=1250, currency="CNY")
 NEW = NewPayment(policy="card", order=ORDER)
 
@@ -145,3 +147,23 @@ async def test_an_event_has_the_same_webhook_whenever_it_is_told(world: Merchant
     assert as_webhook(event) == as_webhook(event)
     assert ("payment.cancelled", created.id) == (as_webhook(event).type, as_webhook(event).data.payment)
     assert Millis(event.created_at) == world.memory.clock.now()
+
+
+async def test_the_ten_lines_of_the_readme_run(
+    world: MerchantWorld, client: AsyncMerchant, capsys: pytest.CaptureFixture[str]
+) -> None:
+    created = await client.ask(sdk.create_payment(NEW))
+    read = await client.ask(sdk.get_payment(created.id))
+    answers = [(status, {}, msgspec.json.encode(told)) for status, told in ((201, created), (200, read))]
+
+    class Connected:
+        @staticmethod
+        def connect(_url: str, _key: Secret, *, ca: Path) -> Merchant:
+            assert "trust.pem" == ca.name
+            return answering(*answers)
+
+    block = README.read_text().partition("```python\n")[2].partition("```")[0]
+    names = {"Merchant": Connected, "key": Secret("tsk_test_key"), "Path": Path, "WireOrder": WireOrder}
+    names |= {"NewPayment": NewPayment, "create_payment": sdk.create_payment, "get_payment": sdk.get_payment}
+    exec(block, names)  # noqa: S102 - the README's own lines, that is the point
+    assert "open\n" == capsys.readouterr().out
