@@ -9,9 +9,10 @@ from typing import Final
 
 from tallystick import limits
 from tallystick.assembly.element import new_code
+from tallystick.audit.acting import PAGE, acting
 from tallystick.channels.capability import named_by_secret
 from tallystick.channels.limiting import count_try
-from tallystick.channels.model import LimitKind
+from tallystick.channels.model import LimitKind, PageKind
 from tallystick.crypto import httpsig, kdf
 from tallystick.crypto.binding import bind
 from tallystick.crypto.signing import HmacKey
@@ -110,7 +111,8 @@ async def first(platform: Platform, arrival: Arrival) -> Millis:
 
         return await answer_once(books, platform.epochs, verified, bind(arrival.target) + clear, arrival.at, act)
 
-    return Millis(int(await platform.store.transact(work)))
+    with acting(f"{PAGE}{PageKind.PC}:{sender}"):
+        return Millis(int(await platform.store.transact(work)))
 
 
 async def waiting(platform: Platform, arrival: Arrival) -> JoinWaiting:
@@ -171,7 +173,8 @@ async def second(platform: Platform, arrival: Arrival, issuer: str) -> Joined:
             app = address.reveal()
         return Joined(username=half.username, app=app)
 
-    return await platform.store.transact(work)
+    with acting(f"{PAGE}{PageKind.PHONE}:join"):  # the sign-up's own name is a function of the code that was typed
+        return await platform.store.transact(work)
 
 
 async def _found(platform: Platform, arrival: Arrival) -> tuple[str, Half]:

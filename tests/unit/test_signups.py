@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from tallystick import limits, signups
+from tallystick.audit.model import Entry
 from tallystick.channels.capability import named_by_secret
 from tallystick.channels.model import PageKind
 from tallystick.crypto.signing import HmacKey
@@ -217,3 +218,13 @@ async def test_a_waiting_half_is_sealed_and_opens_for_nobody_after_its_epoch(pla
     assert not any(value in row.sealed for value in (b"lihua", b"bamboo", b"example.org"))
     place.world.epochs.destroy_before(Millis(place.world.clock.now() + limits.EPOCH_KEPT_MS + limits.EPOCH_MS))
     assert (401, "link_refused") == code_of(await place.second(who))
+
+
+async def test_a_sign_up_stands_in_the_audit_chain_under_its_two_pages(place: Place) -> None:
+    pc = await place.page()
+    await place.first(pc)
+    assert 201 == (await place.second(await place.code())).status
+    links = await place.world.store.read(lambda books: books.audit_links(0, 100))
+    entries = [msgspec.json.decode(link.body, type=Entry) for link in links]
+    by_action = {entry.action: entry.actor for entry in entries}
+    assert (f"page:pc:{pc.sender}", "page:phone:join") == (by_action["user.invited"], by_action["user.added"])

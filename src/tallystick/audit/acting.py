@@ -10,6 +10,10 @@ from typing import Final
 
 SYSTEM: Final = "system"
 """The platform by itself: its timers, and the delivery of what was joined."""
+VISITOR: Final = "visitor"
+"""Whoever speaks to a payer's page and has proven nothing yet."""
+PAGE: Final = "page:"
+"""Begins the actor of a proven page: kind and session follow, `page:pc:ses_…`."""
 
 _actor: Final = ContextVar("actor", default=SYSTEM)
 

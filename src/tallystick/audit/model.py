@@ -56,6 +56,8 @@ class Action(StrEnum):
     ANCHOR_REMOVED = "anchor.removed"
     CERTIFICATE_DENIED = "certificate.denied"
     CERTIFICATE_UNDENIED = "certificate.undenied"
+    CERTIFICATE_ISSUED = "certificate.issued"
+    CERTIFICATE_REVOKED = "certificate.revoked"
     INSTITUTION_STATUS = "institution.status"
     CONNECTOR_SET = "connector.set"
     ROUTES_CHANGED = "routes.changed"
@@ -67,6 +69,7 @@ class Action(StrEnum):
     PROPOSAL_MOVED = "proposal.moved"
     LIMITS_SET = "limits.set"
     REWRAPPED = "keys.rewrapped"
+    KEYS_CHANGED = "keys.changed"
     KEY_CEREMONY = "keys.ceremony"
     PAYMENT_READ = "payment.read"
     AUDIT_READ = "audit.read"
@@ -86,7 +89,7 @@ class Noted(Struct, frozen=True, kw_only=True):
 class Entry(Struct, frozen=True, array_like=True):
     """One entry of the chain, in the order in which it is encoded and hashed.
 
-    `actor` is "system", or a kind and a name: `channel:ch_…`, `institution:…`, `operator:alice`. `seq` counts from 1
+    `actor` is "system", or a kind and a name: `channel:ch_…`, `merchant:live:…`, `operator:alice`. `seq` counts from 1
     without a gap. `subjects` are ids, the one mainly concerned first.
     """
 

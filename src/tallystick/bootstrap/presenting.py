@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from tallystick.adapters.platform_certificate import CertificateFiles, EmbeddedCertifier
+from tallystick.audit.model import Action
 from tallystick.bootstrap.acme import acme
 from tallystick.bootstrap.anchoring import Anchoring
 from tallystick.bootstrap.layout import PLATFORM_URI
@@ -54,6 +55,7 @@ class Presenting:
         now, names = self.desk.clock.now(), self.desk.settings.gateway.names
         if not own.due(self._own, names, now):
             return
+        await self._note()
         life = self.desk.settings.ca.lives()[ca.PLATFORM.name]
         await own.renew(self._own, EmbeddedCertifier(self.desk.ca, PLATFORM_URI, life), names, self.desk.clock)
         _log.info("the platform's certificate was renewed")
@@ -92,6 +94,7 @@ class Presenting:
         while True:
             try:
                 if own.due(self._shown, names, self.desk.clock.now()):
+                    await self._note()
                     await own.renew(self._shown, certifier, names, self.desk.clock)
                     _log.info("the certificate that listeners show was renewed")
                 wait_s = RETRY_MS / 1000
@@ -140,6 +143,12 @@ class Presenting:
             _log.warning("the platform's certificate was not renewed: %s", detail)
         await self.anchoring.look()
         self.refresh()
+
+    async def _note(self) -> None:
+        """Leave the audit entry of a certificate that is asked for next."""
+        await self.desk.store.transact(
+            lambda books: books.append(Action.CERTIFICATE_ISSUED, PLATFORM_URI, outcome="begun")
+        )
 
     def _for_listeners(self) -> CertificateFiles:
         if self.desk.settings.acme is None:

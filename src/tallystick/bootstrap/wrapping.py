@@ -19,6 +19,9 @@ from tallystick.secret import Secret
 if TYPE_CHECKING:
     from tallystick.adapters.keys.pkcs11 import Token
 
+Begin = Callable[[], None]
+"""Leave the audit entry; what it raises stops the work before it begins."""
+
 
 def key_wrapper(root: Path, settings: KeysSection) -> KeyWrapper:
     """Return the wrapper of all key files; raises Misconfigured when it cannot be used."""
@@ -73,7 +76,7 @@ def open_token(settings: KeysSection) -> "Token":
     return Token(TokenSettings(module=settings.module, label=settings.token, pin=settings.pin))
 
 
-def protect(root: Path, settings: KeysSection, passphrase: Secret) -> int:
+def protect(root: Path, settings: KeysSection, passphrase: Secret, begin: Begin) -> int:
     """Seal every key file under a passphrase, or under another one; returns how many were changed.
 
     Raises:
@@ -84,27 +87,28 @@ def protect(root: Path, settings: KeysSection, passphrase: Secret) -> int:
     def prepare() -> KeyWrapper:
         return PassphraseWrapper.prepare(root, passphrase, SystemRandomness())
 
-    changed = rewrap(root, settings, prepare)
+    changed = rewrap(root, settings, prepare, begin)
     PassphraseWrapper.adopt(root)
     return changed
 
 
-def protect_by_token(root: Path, settings: KeysSection, label: str) -> int:
+def protect_by_token(root: Path, settings: KeysSection, label: str, begin: Begin) -> int:
     """Put every key file under a key of the token; returns how many were changed; raises Misconfigured as `rewrap`."""
     with contextlib.closing(open_token(settings)) as token:
         token.describe(label)  # a key that is not there is told before a file is touched
-        return rewrap(root, settings, lambda: TokenWrapper(token, label))
+        return rewrap(root, settings, lambda: TokenWrapper(token, label), begin)
 
 
-def protect_by_shares(root: Path, settings: KeysSection, shares: Secret) -> int:
+def protect_by_shares(root: Path, settings: KeysSection, shares: Secret, begin: Begin) -> int:
     """Put every key file under custodians' key; returns how many were changed; raises Misconfigured as `rewrap`."""
     wrapper = CustodianWrapper.of(shares)
-    return rewrap(root, settings, lambda: wrapper)
+    return rewrap(root, settings, lambda: wrapper, begin)
 
 
-def rewrap(root: Path, settings: KeysSection, prepare: Callable[[], KeyWrapper]) -> int:
+def rewrap(root: Path, settings: KeysSection, prepare: Callable[[], KeyWrapper], begin: Begin) -> int:
     """Put every key file under the wrapper that `prepare` gives; returns how many were changed.
 
+    `begin` is called once nothing but the disk can refuse any more, before the first file is touched.
     Safe to repeat, with the same wrapper, after a crash midway; until it ends no other command opens the keys.
 
     Raises:
@@ -117,6 +121,7 @@ def rewrap(root: Path, settings: KeysSection, prepare: Callable[[], KeyWrapper])
             for path in (layout.keys, layout.epochs, layout.recovery, layout.opening)
         ]
         new = prepare()
+        begin()
         return sum(directory.protect(new) for directory in directories)
 
 

@@ -9,6 +9,7 @@ from msgspec import Struct, structs
 
 from tallystick.adapters.connectors.kinds import load_kinds
 from tallystick.adapters.connectors.registry import ConnectorRecord, open_record, seal_record
+from tallystick.audit.model import Action
 from tallystick.bootstrap.office import Office
 from tallystick.channels.admit import CHANNEL_URI, INSTITUTION_URI
 from tallystick.channels.model import Channel, ChannelKind, ChannelState, PinKey, PinScheme
@@ -93,6 +94,11 @@ async def add_pin_key(desk: Office, name: str, channel_id: str, scheme: PinSchem
 async def find_channel(desk: Office, channel_id: str) -> Channel:
     """Find a channel; raises NotFound."""
     return await desk.store.read(lambda books: _channel(books, channel_id))
+
+
+async def note_issue(desk: Office, uri: str) -> None:
+    """Leave the audit entry of a certificate that is issued next; the authority keeps files, which leave none."""
+    await desk.store.transact(lambda books: books.append(Action.CERTIFICATE_ISSUED, uri, outcome="begun"))
 
 
 def issue_channel_certificate(desk: Office, channel_id: str, csr_pem: bytes) -> bytes:

@@ -7,8 +7,10 @@ import click
 from msgspec import Struct
 
 from tallystick.adapters.ca_files import Issued
+from tallystick.audit import model as audit
 from tallystick.bootstrap.office import Office
 from tallystick.channels import operators
+from tallystick.channels.admit import CHANNEL_URI, INSTITUTION_URI
 from tallystick.channels.model import ProposalKind
 from tallystick.channels.proposals import NOTE_MAX
 from tallystick.cli import administer, anchors, enrolments
@@ -67,6 +69,7 @@ def issue_channel(app: App, channel_id: str, csr: Path, out: Path) -> None:
     async def issue(desk: Office) -> bytes:
         refuse_alone(desk, ProposalKind.CA, INVITE)
         await administer.find_channel(desk, channel_id)
+        await administer.note_issue(desk, f"{CHANNEL_URI}{channel_id}")
         return administer.issue_channel_certificate(desk, channel_id, administer.read_csr(csr))
 
     _hand_out(app, app.at_desk(issue), out)
@@ -92,6 +95,7 @@ def issue_back_end(app: App, institution: str, csr: Path, dns: tuple[str, ...], 
     async def issue(desk: Office) -> bytes:
         refuse_alone(desk, ProposalKind.CA, INVITE)
         await administer.find_institution(desk, institution)
+        await administer.note_issue(desk, f"{INSTITUTION_URI}{institution}")
         return administer.issue_back_end_certificate(desk, institution, administer.read_csr(csr), dns)
 
     _hand_out(app, app.at_desk(issue), out)
@@ -105,11 +109,15 @@ async def _standing(desk: Office, _books: DeskBooks, subject: Subject) -> str:
     return "valid" if found[0].revoked is None else "revoked"
 
 
-async def _revoke(desk: Office, _books: DeskBooks, subject: Subject) -> None:
+async def _note_revocation(_desk: Office, books: DeskBooks, subject: Subject) -> None:
+    await books.append(audit.Action.CERTIFICATE_REVOKED, subject["serial"], outcome="begun")
+
+
+async def _revoke(desk: Office, subject: Subject) -> None:
     desk.ca.revoke(subject["serial"], desk.clock.now())
 
 
-REVOKE: Final = Action(kind=ProposalKind.CA, name="revoke", base=_standing, apply=_revoke)
+REVOKE: Final = Action(kind=ProposalKind.CA, name="revoke", base=_standing, apply=_note_revocation, after=_revoke)
 
 
 @ca.command("revoke", examples="tallystick ca revoke 3f9a6c01d2")

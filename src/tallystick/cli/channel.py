@@ -109,6 +109,8 @@ def add(
             proves_payer=proves_payer,
             public_key=own_key,
         )
+        if profile_out is not None:
+            await administer.note_issue(desk, f"{CHANNEL_URI}{new.channel.id}")
         profile = profiles.write_channel(desk, new, profile_out, address) if profile_out is not None else None
         if mac_key_out is not None:
             write_new(mac_key_out, (new.mac_key or b"").hex().encode(), PRIVATE)

@@ -5,6 +5,8 @@ import contextlib
 import click
 from msgspec import Struct
 
+from tallystick.audit.model import Action
+from tallystick.bootstrap.office import Office
 from tallystick.bootstrap.wrapping import open_token
 from tallystick.cli.app import App, Group, pass_app
 from tallystick.config import FILE_NAME, KeysSection, parse
@@ -49,6 +51,8 @@ def create_key(app: App, label: str | None) -> None:
     """
     settings = _settings(app)
     with contextlib.closing(open_token(settings)) as token:
+        if (app.data / FILE_NAME).exists():  # before `init` there is no chain
+            app.at_desk(lambda desk: _note(desk, label or settings.key))
         token.make(label or settings.key)
     _show(app, label)
 
@@ -59,6 +63,11 @@ def create_key(app: App, label: str | None) -> None:
 def status(app: App, label: str | None) -> None:
     """Show the key that protects the others, with its check value computed in the token."""
     _show(app, label)
+
+
+async def _note(desk: Office, label: str) -> None:
+    """Leave the audit entry of a key that is made next: a token leaves none."""
+    await desk.store.transact(lambda books: books.append(Action.KEYS_CHANGED, label, outcome="token-key"))
 
 
 def _settings(app: App) -> KeysSection:

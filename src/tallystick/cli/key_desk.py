@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from tallystick import rewrap
 from tallystick.adapters.keys.manifest import KeyEntry
 from tallystick.adapters.keys.rotation import SETTLE_MS, KeyRotation
+from tallystick.audit.model import Action, Detail
 from tallystick.bootstrap.office import Office
 from tallystick.channels.model import Channel
 from tallystick.cli import administer
@@ -23,6 +24,7 @@ from tallystick.security.verify import seal_sender_key
 from tallystick.service.senders import KNOWN_MS
 
 SLACK_S: Final = 0.1  # s beyond the time a key is pending at least
+OPENING: Final = "opening"  # the part-opening keys, as an audit entry names them
 BATCH: Final = 500  # records of one transaction: a process that serves waits some tens of milliseconds for it
 BREATH_S: Final = 0.02  # s between two batches, in which a process that serves gets the store
 
@@ -58,6 +60,7 @@ async def status(desk: Office) -> list[KeyView]:
 
 async def prepare(desk: Office, purpose: Purpose) -> tuple[KeyEntry, bytes | None]:
     """Make the next key of a purpose; returns it, and its public half in PEM for one that signs."""
+    await _note(desk, "prepare", purpose)
     entry = _rotation(desk).prepare(purpose, desk.clock.now())
     if purpose is not Purpose.IDENTITY:
         return entry, None
@@ -75,6 +78,7 @@ async def rotate(desk: Office, purpose: Purpose) -> KeyEntry:
     pending = any(each.purpose is purpose and each.state is KeyState.PENDING for each in desk.keyring.entries)
     if purpose is Purpose.IDENTITY and not pending:
         raise NotFound("no identity key is pending: run keys rotate identity --prepare and hand its public half out")
+    await _note(desk, "rotate", purpose)
     rotation = _rotation(desk)
     rotation.prepare(purpose, desk.clock.now())
     await desk.clock.sleep(SETTLE_MS / 1000 + SLACK_S)
@@ -83,6 +87,7 @@ async def rotate(desk: Office, purpose: Purpose) -> KeyEntry:
 
 async def rotate_opening(desk: Office) -> None:
     """Have the process that serves publish new part-opening keys."""
+    await _note(desk, "rotate", OPENING)
     _rotation(desk).ask_opening(desk.clock.now())
 
 
@@ -135,7 +140,13 @@ async def destroy(desk: Office, purpose: Purpose, version: int) -> KeyEntry:
         named = sorted({each.kind.value for each in counts if _names(each, entry)})
         if named:
             raise Conflict(f"{_records(counts, entry)} stored values are under {entry.name}: {', '.join(named)}")
+    await _note(desk, "destroy", purpose, version=version)
     return _rotation(desk).destroy(purpose, version, desk.clock.now())
+
+
+async def _note(desk: Office, step: str, subject: str, **details: Detail) -> None:
+    """Leave the audit entry of a step that follows: keys are files, which leave none by themselves."""
+    await desk.store.transact(lambda books: books.append(Action.KEYS_CHANGED, subject, outcome=step, **details))
 
 
 def _rotation(desk: Office) -> KeyRotation:

@@ -1,14 +1,21 @@
 """`tallystick keys protect`: what the key files are under."""
 
+import asyncio
+import functools
 from pathlib import Path
 
 import click
 from msgspec import Struct
 
+from tallystick.adapters.store.sqlite import SqliteStore
+from tallystick.audit.acting import acting
+from tallystick.audit.model import Action
 from tallystick.bootstrap import wrapping
+from tallystick.bootstrap.layout import Layout
 from tallystick.cli.app import App, Command, pass_app
 from tallystick.cli.custody import read_shares, shares_option
 from tallystick.cli.inputs import read_password
+from tallystick.errors import Misconfigured
 
 
 class Protected(Struct, frozen=True, kw_only=True):
@@ -54,16 +61,44 @@ def protect(
     can be opened.
     """
     settings = app.settings().keys
+    begin = functools.partial(_note, app, provider)
     match provider:
         case "pkcs11":
             label = token_key or settings.key
-            changed = wrapping.protect_by_token(app.data, settings, label)
+            changed = wrapping.protect_by_token(app.data, settings, label, begin)
             setting = f'[keys] provider = "pkcs11", key = "{label}"'
         case "shares":
-            changed = wrapping.protect_by_shares(app.data, settings, read_shares(shares_file))
+            changed = wrapping.protect_by_shares(app.data, settings, read_shares(shares_file), begin)
             setting = '[keys] provider = "shares"'
         case _:
             passphrase = read_password(passphrase_file, "Passphrase", confirm=True)
-            changed = wrapping.protect(app.data, settings, passphrase)
+            changed = wrapping.protect(app.data, settings, passphrase, begin)
             setting = '[keys] provider = "sealed-file"'
     app.show(Protected(files=changed, setting=setting))
+
+
+def _note(app: App, provider: str) -> None:
+    """Leave the audit entry, as the proven operator.
+
+    After a crash midway no command can open the keys, nor prove anybody by them, until this one has ended: then the
+    entry says `resumed`, and its operator is who the caller claims to be.
+    """
+    try:
+        app.at_desk(
+            lambda desk: desk.store.transact(
+                lambda books: books.append(Action.KEYS_CHANGED, provider, outcome="protect")
+            )
+        )
+    except Misconfigured:
+        asyncio.run(_note_resumed(app, provider))
+
+
+async def _note_resumed(app: App, provider: str) -> None:
+    store = SqliteStore(Layout(app.data).store)
+    try:
+        with acting(f"operator:{app.operator}"):
+            await store.transact(
+                lambda books: books.append(Action.KEYS_CHANGED, provider, outcome="protect", resumed=True)
+            )
+    finally:
+        await store.aclose()

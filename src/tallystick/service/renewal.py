@@ -5,11 +5,13 @@ from typing import Final
 import msgspec
 from starlette.requests import Request
 
+from tallystick.audit.model import Action
 from tallystick.channels.own import in_last_part
 from tallystick.channels.ports import Issuer
 from tallystick.crypto.binding import bind
 from tallystick.crypto.ca import profile_of
 from tallystick.crypto.x509 import PeerCertificate, read_certificate
+from tallystick.delivery.books import Books
 from tallystick.errors import CertificateWrongPurpose, Conflict, Malformed, TooMany, WrongMediaType
 from tallystick.path import Platform
 from tallystick.runtime import Millis
@@ -53,15 +55,16 @@ class Renewals:
         renewal = _decode(arrival.body)
 
         # 3. and 4.
-        async def act() -> bytes:
-            return self._issue(caller.peer, renewal.csr.encode(), arrival.at)
+        async def work(books: Books) -> bytes:
+            async def act() -> bytes:
+                await books.append(Action.CERTIFICATE_ISSUED, caller.peer.uri or "")
+                return self._issue(caller.peer, renewal.csr.encode(), arrival.at)
+
+            return await answer_once(books, self._platform.epochs, verified, content, arrival.at, act)
 
         # 5.
         content = bind(arrival.target) + arrival.body
-        body = await self._platform.store.transact(
-            lambda books: answer_once(books, self._platform.epochs, verified, content, arrival.at, act)
-        )
-        return Reply(200, body)
+        return Reply(200, await self._platform.store.transact(work))
 
     def _issue(self, peer: PeerCertificate, csr: bytes, now: Millis) -> bytes:
         if peer.uri is None:

@@ -52,12 +52,12 @@ def test_a_chain_that_nobody_touched_is_whole_and_proven_up_to_its_checkpoint(bu
 @pytest.mark.parametrize(
     ("statement", "fault"),
     [
-        ("UPDATE audit SET body = replace(body, 'suspended', 'active') WHERE seq = 3", "3: the hash does not fit"),
+        ("UPDATE audit SET body = replace(body, 'suspended', 'active') WHERE seq = 4", "4: the hash does not fit"),
         ("UPDATE audit SET hash = zeroblob(32) WHERE seq = 3", "3: the hash does not fit"),
         ("UPDATE audit SET body = CAST(x'ff00' AS TEXT) WHERE seq = 3", "3: the hash does not fit"),
         ("DELETE FROM audit WHERE seq = 3", "4: entry 3 is missing or out of place"),
-        ("DELETE FROM audit WHERE seq > 2", "5: the chain does not reach this checkpoint"),
-        ("UPDATE audit_checkpoint SET at = at + 1", "5: no key of the platform signed this checkpoint"),
+        ("DELETE FROM audit WHERE seq > 2", "6: the chain does not reach this checkpoint"),
+        ("UPDATE audit_checkpoint SET at = at + 1", "6: no key of the platform signed this checkpoint"),
     ],
 )
 def test_what_somebody_did_to_the_store_is_found(
@@ -81,7 +81,7 @@ def test_a_copy_is_verified_with_the_keys_of_the_platform_and_with_its_anchor(
 
     # Who owns the store removes the end, and the checkpoints that tell of it: the anchor still does.
     forge(platform, "DELETE FROM audit WHERE seq > 2; DELETE FROM audit_checkpoint")
-    assert ["6: the chain does not reach this checkpoint"] == tampered(run)
+    assert ["7: the chain does not reach this checkpoint"] == tampered(run)
     assert 0 == run("audit", "verify", "--store", "copy.db").exit_code
 
 

@@ -187,7 +187,11 @@ def test_nothing_is_overwritten_and_shares_go_to_no_pipe(run: Run, tmp_path: Pat
 def test_a_platform_under_custodians_key_opens_with_enough_shares_only(
     held: Any, run: Run, platform: Path, piped: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = run("keys", "protect", "--with", "shares", "--shares-file", "-", typed=piped("alice", "bob"))
+    protect = ("keys", "protect", "--with", "shares", "--shares-file", "-")
+    before = sorted(path.read_bytes() for path in (platform / "keys").iterdir())
+    assert 0 != run(*protect, typed=piped("alice", "bob")).exit_code  # by nobody who is proven
+    assert before == sorted(path.read_bytes() for path in (platform / "keys").iterdir())
+    done = run("--operator-key", "ann.key", *protect, typed=piped("alice", "bob"))
     assert 0 == done.exit_code
     assert not any(b"purpose" in path.read_bytes() for path in (platform / "keys").iterdir())
     monkeypatch.setenv("TALLYSTICK_KEYS__PROVIDER", "shares")

@@ -3,12 +3,14 @@
 import dataclasses
 import json
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from tallystick import limits
 from tallystick.assembly.facts import PaymentState
 from tallystick.assembly.model import Payment
+from tallystick.audit.model import Entry
 from tallystick.channels.model import ChannelState, PageKind
 from tallystick.config import IndependenceStep
 from tallystick.crypto.signing import HmacKey
@@ -336,3 +338,18 @@ async def test_an_address_that_asks_without_end_is_slowed_down() -> None:
     statuses = [(await browser.ask(place.apps[PageKind.PC], request)).status for _ in range(601)]
     assert {401} == set(statuses[:-1])
     assert 429 == statuses[-1]
+
+
+async def test_what_a_page_does_stands_in_the_audit_chain_under_its_session() -> None:
+    place = await page_platform()
+    payment = await place.order()
+    pc = await opened(place, payment, MemoryBrowser())
+    session = (await pc.start()).session
+    await pc.phone()
+    links = await place.world.store.read(lambda books: books.audit_links_about(payment.id, 10))
+    entries = [msgspec.json.decode(link.body, type=Entry) for link in links]
+    link_id = next(entry.subjects[1] for entry in entries if entry.action == "page.moved")
+    assert [f"page:pc:{link_id}"] == [entry.actor for entry in entries if entry.action == "page.moved"]
+    assert ["system", f"page:pc:{session}"] == [
+        entry.actor for entry in reversed(entries) if entry.action == "page.issued"
+    ]

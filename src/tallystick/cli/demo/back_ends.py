@@ -71,7 +71,7 @@ async def start_unionpay(desk: Office, home: Path, name: str, priority: int) -> 
         failures_max=PATIENCE,
     )
     cards = {pan: {"pin": PIN, "expiry": EXPIRY} for pan in (UNIONPAY_CARD, UNIONPAY_LONG_CARD, UNIONPAY_NO_LUHN_CARD)}
-    place = _certify(desk, home, back_end)
+    place = await _certify(desk, home, back_end)
     pair = pairs.unionpay(place, desk.randomness, cards, timeout_s=ANSWER_TIMEOUT_S, delay_s=LATE_S)
     return await _start(desk, back_end, place, pair)
 
@@ -81,7 +81,7 @@ async def start_visa(desk: Office, home: Path) -> SandboxBackEnd:
     back_end = await administer.add_institution(
         desk, name="VISA wallet", connector="visa", schemes=frozenset({"visa"}), failures_max=PATIENCE
     )
-    place = _certify(desk, home, back_end)
+    place = await _certify(desk, home, back_end)
     cards = {VISA_CARD: {"expiry": EXPIRY, "pin": PIN}}
     return await _start(
         desk, back_end, place, pairs.visa(place, desk.randomness, cards, timeout_s=ANSWER_TIMEOUT_S, late_s=LATE_S)
@@ -98,7 +98,7 @@ async def start_account(desk: Office, home: Path, platform_url: str) -> SandboxB
         numbers=NumberPolicy.PLATFORM,
         failures_max=PATIENCE,
     )
-    place = _certify(desk, home, back_end)
+    place = await _certify(desk, home, back_end)
     accounts, timeout_s = {ACCOUNT: ACCOUNT_SECRET}, ANSWER_TIMEOUT_S
     pair = pairs.account(place, accounts, timeout_s=timeout_s, slow_s=LATE_S, platform_url=platform_url)
     return await _start(desk, back_end, place, pair)
@@ -109,7 +109,7 @@ async def start_rest(desk: Office, home: Path) -> SandboxBackEnd:
     back_end = await administer.add_institution(
         desk, name="Bamboo REST", connector="rest", schemes=frozenset({"bamboo"}), failures_max=PATIENCE
     )
-    place = _certify(desk, home, back_end)
+    place = await _certify(desk, home, back_end)
     accounts, platform_key = {REST_ACCOUNT: ACCOUNT_SECRET}, desk.keyring.identity.public().pem()
     return await _start(
         desk, back_end, place, pairs.rest(place, accounts, platform_key, timeout_s=ANSWER_TIMEOUT_S, slow_s=LATE_S)
@@ -126,6 +126,7 @@ async def start_pull(desk: Office, home: Path, platform_url: str) -> SandboxBack
     signing, public = profiles.new_signing_key()
     opening, kid = JweKey.generate(f"{back_end.id}-1"), f"{back_end.id}-1"
     profiles.write_private(directory / "opening.key", opening.private_bytes())
+    await administer.note_issue(desk, f"{INSTITUTION_URI}{back_end.id}")
     profile = profiles.write_institution(desk, back_end.id, directory / "profile", platform_url, signing)
     settings = {"encryption_jwk": opening.public_jwk(), "accepts": ["account"], "visible_s": ANSWER_TIMEOUT_S}
     active = await administer.set_connector(
@@ -143,11 +144,12 @@ async def start_pull(desk: Office, home: Path, platform_url: str) -> SandboxBack
     return SandboxBackEnd(active, child, record_path, signing, config_path)
 
 
-def _certify(desk: Office, home: Path, back_end: BackEnd) -> Place:
+async def _certify(desk: Office, home: Path, back_end: BackEnd) -> Place:
     directory = home / back_end.id
     directory.mkdir(0o700)
     key = x509.new_private_key()
     csr = x509.make_csr(key, uri=f"{INSTITUTION_URI}{back_end.id}", dns=(pairs.NAME,), common_name=back_end.name)
+    await administer.note_issue(desk, f"{INSTITUTION_URI}{back_end.id}")
     chain = administer.issue_back_end_certificate(desk, back_end.id, csr, (pairs.NAME,))
     profiles.write_private(directory / "tls.key", key)
     (directory / "tls.pem").write_bytes(chain)

@@ -15,7 +15,7 @@ from tallystick import config
 from tallystick.assembly.facts import FINAL_STATES
 from tallystick.bootstrap.layout import create
 from tallystick.bootstrap.office import Office, office
-from tallystick.channels.admit import INSTITUTION_URI
+from tallystick.channels.admit import CHANNEL_URI, INSTITUTION_URI
 from tallystick.channels.model import ChannelKind, PageKind
 from tallystick.cli import administer, profiles
 from tallystick.cli.demo import back_ends
@@ -211,6 +211,7 @@ async def _receiver(desk: Office, place: Path, merchant: Profile) -> AsyncIterat
     place.mkdir(0o700)  # noqa: ASYNC240 - one folder, before anything runs
     key = x509.new_private_key()
     csr = x509.make_csr(key, uri=f"{INSTITUTION_URI}receiver", dns=("localhost",), common_name="receiver")
+    await administer.note_issue(desk, f"{INSTITUTION_URI}receiver")
     (place / "tls.pem").write_bytes(administer.issue_back_end_certificate(desk, "receiver", csr, ("localhost",)))
     profiles.write_private(place / "tls.key", key)
     async with WebhookReceiver(server_context(place / "tls.pem", place / "tls.key", None)) as receiver:
@@ -247,7 +248,9 @@ async def _profiles(desk: Office, home: Path, base_url: str, account: SandboxBac
         new = await administer.add_channel(
             desk, name=name, kind=kind, fields=frozenset(fields.split()), proves_payer=proves
         )
+        await administer.note_issue(desk, f"{CHANNEL_URI}{new.channel.id}")
         made[name] = load_profile(profiles.write_channel(desk, new, home / name, base_url))
     institution, key = account.back_end.id, account.signing_key or b""
+    await administer.note_issue(desk, f"{INSTITUTION_URI}{institution}")
     made["account"] = load_profile(profiles.write_institution(desk, institution, home / "account", base_url, key))
     return made

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.routing import Route, Router
 
 from tallystick import limits
+from tallystick.audit.acting import acting
 from tallystick.channels.model import LimitKind
 from tallystick.errors import Forbidden, MethodRefused, NotFound, TallystickError
 from tallystick.path import Platform
@@ -55,7 +56,8 @@ class MerchantEdge:
             try:
                 operation = _find(by_method, request.method)
                 call = await self._call(request, operation)
-                answer = await self._handlers[operation.name](call)
+                with acting(call.owner):
+                    answer = await self._handlers[operation.name](call)
             except Exception as error:  # noqa: BLE001 - the edge answers every failure, and says nothing about the unforeseen
                 return self._refusal(error, allow if isinstance(error, MethodRefused) else {})
             return self._success(operation, answer)

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.routing import Route, Router
 
 from tallystick import limits, payers
+from tallystick.audit.acting import PAGE, VISITOR, acting
 from tallystick.channels import capability as links
 from tallystick.channels.model import Capability, CapabilityState, LimitKind, PageKind
 from tallystick.crypto.signing import HmacKey
@@ -57,14 +58,15 @@ class PageDesk:
         """Return the ASGI application."""
         spoken: dict[str, Mapping[str, Handler]] = {
             wire.START: {"POST": self._begin},
-            wire.STATE: {"GET": self._state},
+            wire.STATE: {"GET": self._proven(self._state)},
             wire.EVENTS: {"GET": self._events},
-            wire.PARTS: {"POST": self._part},
-            wire.DECLINE: {"POST": self._decline},
+            wire.PARTS: {"POST": self._proven(self._part)},
+            wire.DECLINE: {"POST": self._proven(self._decline)},
             **JoinDesk(self._platform, self._origins).handlers(self._kind),
         }
         if self._kind is PageKind.PC:
-            spoken |= {wire.PHONE: {"POST": self._phone}, wire.HAND_OVER: {"POST": self._hand_over}}
+            spoken[wire.PHONE] = {"POST": self._proven(self._phone)}
+            spoken[wire.HAND_OVER] = {"POST": self._proven(self._hand_over)}
         files = [Route(path, Endpoint(self._file(path)), methods=["GET"]) for path in self._files.files]
         routes = [Route(path, Endpoint(self._answer(handlers)), methods=METHODS) for path, handlers in spoken.items()]
         return Router([*routes, *files, Route("/{unknown:path}", Endpoint(self._answer({})), methods=METHODS)])
@@ -86,7 +88,8 @@ class PageDesk:
             try:
                 self._platform.counter.count(LimitKind.VISITOR, network_of(request))
                 handler = _handler(handlers, request.method)
-                reply = await handler(request, await arrival_of(request, self._platform.clock.now()))
+                with acting(VISITOR):
+                    reply = await handler(request, await arrival_of(request, self._platform.clock.now()))
             except Exception as error:  # noqa: BLE001 - the edge answers every failure, and says nothing about the unforeseen
                 document = problems.failure(error, self._platform.randomness)
                 reply = Reply(document.status, problems.encode(document), headers=problems.retry_after(error))
@@ -132,7 +135,8 @@ class PageDesk:
             visitor = visitors.visitor_of(platform, started.capability, channel)
             return await payers.view(platform, books, visitor, arrival.at)
 
-        view = await platform.store.transact(begin)
+        with acting(f"{PAGE}{self._kind}:{found.id}"):
+            view = await platform.store.transact(begin)
         self._streams.wake(found.payment_id)
         headers = {} if cookie else {"set-cookie": visitors.set_cookie(given)}
         return Reply(200, msgspec.json.encode(view), headers=headers)
@@ -147,9 +151,18 @@ class PageDesk:
 
         return await self._platform.store.read(find)
 
-    async def _state(self, request: Request, arrival: Arrival) -> Reply:
-        visitor = await self._visitor(request, arrival)
-        verify(arrival, visitor.sender, visitor.key)
+    def _proven(self, act: Callable[[Arrival, Visitor], Awaitable[Reply]]) -> Handler:
+        """Let a session act once its signature is verified, in its own name."""
+
+        async def respond(request: Request, arrival: Arrival) -> Reply:
+            visitor = await self._visitor(request, arrival)
+            verify(arrival, visitor.sender, visitor.key)
+            with acting(f"{PAGE}{self._kind}:{visitor.sender.id}"):
+                return await act(arrival, visitor)
+
+        return respond
+
+    async def _state(self, _: Arrival, visitor: Visitor) -> Reply:
         status = await self._platform.store.read(lambda books: payers.status(books, visitor.capability))
         return Reply(200, msgspec.json.encode(status))
 
@@ -172,8 +185,7 @@ class PageDesk:
     def _now(self) -> Millis:
         return self._platform.clock.now()
 
-    async def _part(self, request: Request, arrival: Arrival) -> Reply:
-        visitor = await self._visitor(request, arrival)
+    async def _part(self, arrival: Arrival, visitor: Visitor) -> Reply:
         if visitor.capability.state is not CapabilityState.STARTED:
             raise Forbidden("another person pays: this page only watches")
         self._carriers.require_room()
@@ -191,18 +203,15 @@ class PageDesk:
         self._streams.wake(visitor.capability.payment_id)
         return Reply(202, accepted.body)
 
-    async def _decline(self, request: Request, arrival: Arrival) -> Reply:
-        visitor = await self._visitor(request, arrival)
+    async def _decline(self, arrival: Arrival, visitor: Visitor) -> Reply:
         body = await payers.refuse_payment(self._platform, arrival, visitor)
         self._streams.wake(visitor.capability.payment_id)
         return Reply(200, body)
 
-    async def _phone(self, request: Request, arrival: Arrival) -> Reply:
-        visitor = await self._visitor(request, arrival)
+    async def _phone(self, arrival: Arrival, visitor: Visitor) -> Reply:
         return Reply(200, await payers.phone_link(self._platform, arrival, visitor, self._show(PageKind.PHONE)))
 
-    async def _hand_over(self, request: Request, arrival: Arrival) -> Reply:
-        visitor = await self._visitor(request, arrival)
+    async def _hand_over(self, arrival: Arrival, visitor: Visitor) -> Reply:
         body = await payers.hand_over(self._platform, arrival, visitor, self._show(PageKind.PC))
         self._streams.wake(visitor.capability.payment_id)
         return Reply(200, body)

@@ -232,3 +232,11 @@ async def test_events_come_in_order_and_go_on_after_the_last_one_seen(world: Mer
         line for line in of_all if line.startswith("event")
     ]
     assert 503 == (await world.ask(key, "GET", "/v1/events")).status
+
+
+async def test_what_a_merchant_does_stands_in_the_audit_chain_under_the_owner_of_its_payments(
+    world: MerchantWorld,
+) -> None:
+    created = await world.create(await world.key(live=False))
+    links = await world.memory.store.read(lambda books: books.audit_links_about(created["id"], 10))
+    assert {"merchant:test:bookshop"} == {msgspec.json.decode(link.body)[2] for link in links}
