@@ -227,4 +227,4 @@ async def test_a_sign_up_stands_in_the_audit_chain_under_its_two_pages(place: Pl
     links = await place.world.store.read(lambda books: books.audit_links(0, 100))
     entries = [msgspec.json.decode(link.body, type=Entry) for link in links]
     by_action = {entry.action: entry.actor for entry in entries}
-    assert (f"page:pc:{pc.sender}", "page:phone:join") == (by_action["user.invited"], by_action["user.added"])
+    assert (f"page:pc:{pc.sender}", "page:phone:join") == (by_action["user.invited"], by_action["credential.stored"])
