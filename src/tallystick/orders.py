@@ -12,6 +12,7 @@ from msgspec import structs
 from tallystick import limits
 from tallystick.assembly import policy as policies
 from tallystick.assembly.attachment import check_attachment
+from tallystick.assembly.created import protect_order
 from tallystick.assembly.element import backend_element, code_element, new_code, normal_institution
 from tallystick.assembly.facts import Fate
 from tallystick.assembly.intake import read_element, read_order
@@ -236,7 +237,7 @@ def _plan(platform: Platform, new: NewPayment, owner: str, now: Millis) -> tuple
         allowed=tuple(normal_institution(institution) for institution in new.allowed),
         updated_at=now,
     )
-    return payment, code, contact
+    return protect_order(platform.keyring, payment), code, contact
 
 
 async def _tell_code(platform: Platform, books: Books, contact: Contact, payment: Payment, code: str) -> None:

@@ -11,18 +11,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-from msgspec import Struct, UnsetType, structs
+from msgspec import Struct, structs
 
-from tallystick import limits
 from tallystick.assembly.content import merge, open_joined, seal_values
+from tallystick.assembly.created import check_order, payment_texts
 from tallystick.assembly.facts import Order, PaymentState
-from tallystick.assembly.intake import Intake, take_in, write_order
+from tallystick.assembly.intake import Intake, take_in
 from tallystick.assembly.join import Filing, file_part
 from tallystick.assembly.model import Part, Payment, SplitPolicy
 from tallystick.assembly.pins import PIN_FIELD, admit_pin
 from tallystick.assembly.ports import ReceiptSigner
-from tallystick.assembly.receipt import give_receipt
+from tallystick.assembly.receipt import answer_part, give_receipt
+from tallystick.channels.capability import require_started
 from tallystick.channels.limiting import count_try
 from tallystick.channels.model import Channel, LimitKind
 from tallystick.channels.ports import Counter
@@ -47,7 +47,7 @@ from tallystick.security.verify import Verified, verify
 from tallystick.vault.model import CardCredential, Credential
 from tallystick.vault.obtain import obtain, routing_facts
 from tallystick.vault.ports import PinBinder, Stretcher
-from tallystick.wire.part import PartContent, PartReceipt
+from tallystick.wire.part import PartContent
 
 EXPIRED: Final = "expired_before_delivery"
 NO_BACK_END_UP: Final = "no_back_end_up"
@@ -98,7 +98,7 @@ class Accepted(Struct, frozen=True, kw_only=True):
 
 
 class Opened(Struct, frozen=True, kw_only=True):
-    """A part's content after check and opening, and the created payment that it was sealed for, if any."""
+    """A part's content after check and opening, and the created payment and page's session it came for, if any."""
 
     target: str
     at: Millis
@@ -106,6 +106,7 @@ class Opened(Struct, frozen=True, kw_only=True):
     payment: Payment | None
     clear: bytes
     page: bool
+    session: str | None = None
 
 
 async def accept(
@@ -117,10 +118,12 @@ async def accept(
     sender: Sender,
     key: Verifier,
     page: str | None = None,
+    session: str | None = None,
 ) -> Accepted:
     """Accept one part: steps 2 and 3, for a channel that step 1 (`channels.admit`) has let in.
 
     `page` is the payment of a page's session, which sends parts of this one only; `certificate` is then its device.
+    A `session` has to be the one that pays when the part is filed, too: LinkRefused.
 
     Raises a Refused of errors.py for anything wrong with the message: nothing was stored. Raises StoreFailed when the
     part could not be made durable: nothing was acknowledged.
@@ -130,7 +133,13 @@ async def accept(
     payment = await _created(platform.store, envelope.payment, page)
     clear = open_envelope(envelope, arrival, verified, platform.opening_keys, _bound(payment))
     opened = Opened(
-        target=arrival.target, at=arrival.at, verified=verified, payment=payment, clear=clear, page=page is not None
+        target=arrival.target,
+        at=arrival.at,
+        verified=verified,
+        payment=payment,
+        clear=clear,
+        page=page is not None,
+        session=session,
     )
     return await accept_opened(platform, opened, channel=channel, certificate=certificate)
 
@@ -157,11 +166,13 @@ async def accept_opened(platform: Platform, opened: Opened, *, channel: Channel,
 
         async def file() -> bytes:
             nonlocal joined
+            if opened.session is not None:
+                await require_started(books, opened.session)
             filed = await file_part(books, platform.epochs, filing, taken.policy, at)
             joined = filed.payment_id if filed.joined else None
             if (entered := taken.values.fields.get(PIN_FIELD)) is not None:
                 await admit_pin(books, entered, part=part, payment_id=filed.payment_id)
-            return _answer(part, taken, await give_receipt(books, platform.receipts, part, payment))
+            return answer_part(part, taken.warnings, await give_receipt(books, platform.receipts, part, payment))
 
         asked = bind(opened.target, *_bound(payment)) + opened.clear
         body = await answer_once(books, platform.epochs, verified, asked, at, file)
@@ -184,6 +195,7 @@ async def carry(platform: Platform, payment_id: str) -> None:
         return
     try:
         opened = open_joined(payment, parts, platform.epochs, payment_texts(payment))
+        check_order(platform.keyring, payment, opened)
         fields = merge(platform.policies[payment.policy], opened)
         decision = _route(platform, payment, payment.order, table, fields)
         await _deliver_to_first(platform, payment, payment.order, decision, fields)
@@ -362,13 +374,6 @@ def _bound(payment: Payment | None) -> tuple[str, ...]:
     return payment_texts(payment) if payment else ()
 
 
-def payment_texts(payment: Payment) -> tuple[str, ...]:
-    """Return what an envelope for a created payment is bound to: its id and its order's texts, lines too."""
-    if payment.order is None:
-        return (payment.id,)
-    return (payment.id, *write_order(payment.order).texts())
-
-
 def _part(
     platform: Platform, taken: Intake, bound: tuple[str, ...], channel_id: str, certificate: str, at: Millis
 ) -> Part:
@@ -383,16 +388,4 @@ def _part(
         received_at=at,
         epoch=epoch,
         sealed=seal_values(values, platform.epochs.key(epoch), part_id),
-    )
-
-
-def _answer(part: Part, taken: Intake, receipt: str | UnsetType) -> bytes:
-    return msgspec.json.encode(
-        PartReceipt(
-            part=part.id,
-            status="accepted",
-            expires_at=part.received_at + limits.SECRET_LIFE_MS,
-            warnings=taken.warnings,
-            receipt=receipt,
-        )
     )

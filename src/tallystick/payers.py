@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tallystick import limits
+from tallystick.assembly.created import payment_texts
 from tallystick.assembly.element import new_code
 from tallystick.assembly.facts import FINAL_STATES, TOLD_STATES, Fate
 from tallystick.assembly.intake import write_order
@@ -21,7 +22,7 @@ from tallystick.crypto.signing import Verifier
 from tallystick.delivery.books import Books
 from tallystick.errors import AlreadyFinal, Forbidden, NotFound
 from tallystick.outcomes.model import shown_to_senders
-from tallystick.path import Platform, payment_texts
+from tallystick.path import Platform
 from tallystick.routing.model import NumberPolicy, RoutingTable, Status
 from tallystick.runtime import Millis, Randomness
 from tallystick.secret import Secret
@@ -210,7 +211,8 @@ async def hand_over(platform: Platform, arrival: Arrival, visitor: Visitor, show
         if (await status(books, visitor.capability)).sent:
             raise Forbidden("this page has sent its part already")
         watching = replace(visitor.capability, state=CapabilityState.WATCHING)
-        await books.replace_capability(watching, expected=CapabilityState.STARTED)
+        if not await books.replace_capability(watching, expected=CapabilityState.STARTED):
+            raise Forbidden("another person pays: this page only watches")
         return show(await new_link(platform, books, payment, PageKind.PC, arrival.at, typed=False))
 
     return await _once(platform, arrival, visitor, act)
@@ -219,7 +221,7 @@ async def hand_over(platform: Platform, arrival: Arrival, visitor: Visitor, show
 async def _once(
     platform: Platform, arrival: Arrival, visitor: Visitor, act: Callable[[Books, Payment], Awaitable[bytes]]
 ) -> bytes:
-    """Verify, then act once, in one transaction; a page that handed over may only look: Forbidden."""
+    """Verify, then act once, in one transaction; a page that handed over may only look: Forbidden, LinkRefused."""
     verified = verify(arrival, visitor.sender, visitor.key)
 
     async def work(books: Books) -> bytes:
@@ -228,6 +230,7 @@ async def _once(
         async def acting() -> bytes:
             if visitor.capability.state is not CapabilityState.STARTED:
                 raise Forbidden("another person pays: this page only watches")
+            await links.require_started(books, visitor.sender.id)
             if payment.fate is not None or payment.expires_at <= arrival.at:
                 raise AlreadyFinal("the fate of this payment is decided")
             return await act(books, payment)

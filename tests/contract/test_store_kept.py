@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 from store_samples import ORDER, AnyStore, at, channel, element, payment
 
-from tallystick.assembly.facts import Fate
+from tallystick.assembly.facts import Fate, PaymentState
 from tallystick.channels.model import LimitRules
 from tallystick.crypto.versioned import header
 from tallystick.outcomes.model import Endpoint
@@ -85,6 +85,18 @@ async def test_only_payments_that_wait_count(store: AnyStore) -> None:
     assert waiting == await store.read(lambda books: books.kept_counts(Kept.PAYMENT))
     await store.transact(lambda books: books.decide_fate("pay_1", Fate.EXPIRED, at(6_000)))
     assert [] == await store.read(lambda books: books.kept_counts(Kept.PAYMENT))
+
+
+async def test_the_mac_of_a_created_order_counts_until_its_payment_was_sent(store: AnyStore) -> None:
+    created = payment("pay_1", element=element(NEW), order=ORDER, order_mac=OLD)
+    await store.transact(lambda books: books.add_payment(created))
+    counted = [KeptCount(kind=Kept.ORDER, place=0, version=1, count=1)]
+    assert counted == await store.read(lambda books: books.kept_counts(Kept.ORDER))
+    await store.transact(lambda books: books.decide_fate("pay_1", Fate.JOINED, at(6_000)))
+    assert counted == await store.read(lambda books: books.kept_counts(Kept.ORDER))
+    moved = {"expected": PaymentState.JOINED, "state": PaymentState.REFUSED, "at": at(7_000)}
+    assert await store.transact(lambda books: books.advance("pay_1", **moved))
+    assert [] == await store.read(lambda books: books.kept_counts(Kept.ORDER))
 
 
 @pytest.mark.parametrize("kind", set(Kept) - {Kept.PAYMENT} - set(RENEWED))

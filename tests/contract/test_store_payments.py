@@ -47,6 +47,7 @@ async def test_a_payment_comes_back_with_every_field(store: AnyStore) -> None:
         back_end="12345678",
         response_code="00",
         reason="because",
+        order_mac=b"\x01\x00",
     )
     ended = payment("pay_ended", fate=Fate.EXPIRED, state=PaymentState.EXPIRED)
     await add(store, full, payment("pay_bare"), ended)

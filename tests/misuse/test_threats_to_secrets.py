@@ -3,6 +3,7 @@
 import statistics
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from gateway_world import CARD, SECRETS, Edge
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 from threat_world import ORDER, OTHER_PHONE, PAN, PHONE, THIEF, THIEF_PAN, Scene, alike, card, make_scene, pin
 
 from tallystick.assembly.content import CHANGED
-from tallystick.assembly.facts import Order
+from tallystick.assembly.facts import Order, PaymentState
 from tallystick.channels import access
 from tallystick.channels.access import DAY_MS
 from tallystick.channels.limiting import DEFAULTS
@@ -22,6 +23,7 @@ from tallystick.path import carry
 from tallystick.runtime import SystemRandomness
 from tallystick.secret import Secret
 from tallystick.security.access_keys import KeyringAccess
+from tallystick.security.ports import Purpose
 from tallystick.security.verify import sender_key
 from tallystick.testing.connector import DECLINED, ScriptedConnector
 from tallystick.testing.messages import arrival_of, give
@@ -30,6 +32,7 @@ from tallystick.testing.platform import bank
 ROUNDS = 5  # tries of a measurement: other work on the machine may spoil one
 EACH = 120  # answers measured of each kind in a round
 RATIO_MAX = 1.5  # medians; leaving out the decryption alone would make it 3 and more
+DEARER = Order(payee="Thief", amount=999_900, currency="CNY", reference="order 7")
 
 
 @pytest.fixture
@@ -176,6 +179,60 @@ async def test_database_row_swap_of_a_created_payment_s_order_is_refused(scene: 
     scene.edit_payment(created.payment, lambda payment: replace(payment, order=_cheaper(payment.order)))  # type: ignore[arg-type]
     assert [] == await scene.end()
     assert CHANGED == (await scene.payment(created.payment)).reason
+
+
+async def joined_by_code(scene: Scene) -> str:
+    """Create a payment and send both halves under its code, as a gateway may that knows no payment's id."""
+    created = await scene.create()
+    code = {"kind": "code", "code": created.code}
+    await scene.send("pc", card(element=code, order=None))
+    await scene.send("phone", pin(element=code))
+    return created.payment
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"order": DEARER},
+        {"order": DEARER, "owner": None},
+        {"order": DEARER, "owner": None, "order_mac": None},
+        {"order": DEARER, "order_mac": b"\x01\x00\x00\x00\x01" + bytes(32)},
+        {"order_mac": None},
+        {"owner": "ch_thief"},
+        {"allowed": ("10000009",)},
+    ],
+    ids="+".join,
+)
+async def test_database_row_swap_of_what_a_payment_was_created_with_is_refused(
+    scene: Scene, edit: dict[str, Any]
+) -> None:
+    payment = await joined_by_code(scene)
+    scene.edit_payment(payment, lambda row: replace(row, **edit))
+    assert [] == await scene.end()
+    assert CHANGED == (await scene.payment(payment)).reason
+
+
+async def test_database_row_swap_of_two_created_orders_is_refused(scene: Scene) -> None:
+    ours, theirs = await joined_by_code(scene), (await scene.create()).payment
+    other = await scene.payment(theirs)
+    scene.edit_payment(ours, lambda row: replace(row, order=other.order, order_mac=other.order_mac))
+    assert [] == await scene.end()
+    assert CHANGED == (await scene.payment(ours)).reason
+
+
+async def test_an_untouched_payment_under_a_code_is_paid_even_after_a_rotation(scene: Scene) -> None:
+    payment = await joined_by_code(scene)
+    scene.world.keyring.rotate(Purpose.ACCESS)
+    assert [(PAN, EDGE_PIN, "Tea House")] == await scene.end()
+    assert PaymentState.APPROVED is (await scene.payment(payment)).state
+
+
+async def test_a_created_order_whose_key_was_destroyed_is_not_sent(scene: Scene) -> None:
+    payment = await joined_by_code(scene)
+    scene.world.keyring.rotate(Purpose.ACCESS)
+    scene.world.keyring.destroy(Purpose.ACCESS, 1)
+    assert [] == await scene.end()
+    assert PaymentState.UNDELIVERED is (await scene.payment(payment)).state
 
 
 async def test_database_row_swap_of_parts_between_payments_is_refused(scene: Scene) -> None:

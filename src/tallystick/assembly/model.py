@@ -78,7 +78,8 @@ class Payment(Struct, frozen=True, kw_only=True):
 
     `claimed` is False for an element nobody issued: such a payment looks like any other from outside and never joins.
     `owner` is the channel or institution that created it by POST /v1/payments, None when the first part opened it.
-    `contested` means rival candidates wait for the payer's proven channel.
+    `contested` means rival candidates wait for the payer's proven channel. `order_mac` is over what it was created with
+    (`created.protect_order`).
     """
 
     id: str
@@ -98,6 +99,7 @@ class Payment(Struct, frozen=True, kw_only=True):
     response_code: str | None = None
     reason: str | None = None
     updated_at: Millis
+    order_mac: bytes | None = None
 
 
 class Attachment(Struct, frozen=True, kw_only=True):

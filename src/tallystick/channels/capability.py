@@ -169,6 +169,16 @@ def check_session(capability: Capability | None, device: bytes, now: Millis) -> 
     return capability
 
 
+async def require_started(book: CapabilityBook, session: str) -> None:
+    """Refuse a page's session that is no longer the one that pays: inside the transaction that acts on its message.
+
+    Raises LinkRefused when its link was replaced, or the payment handed over, since the message came in.
+    """
+    found = await book.page_session(session)
+    if found is None or found.state is not CapabilityState.STARTED:
+        raise LinkRefused("this page's session is over, replaced, or handed over")
+
+
 async def _end(book: CapabilityBook, payment_id: str, kind: PageKind, *, but: str = "") -> None:
     for each in await book.capabilities_of(payment_id):
         waits = each.state in {CapabilityState.ISSUED, CapabilityState.STARTED}

@@ -27,6 +27,7 @@ class Kept(StrEnum):
     NOTICE = "notice"
     PULL = "pull delivery"
     PAYMENT = "waiting payment"
+    ORDER = "created order"
     CLAIM = "issued element"
     ENROLMENT = "enrolment"
     API_KEY = "API key"
@@ -43,6 +44,7 @@ USES: Final[Mapping[Kept, tuple[Purpose, ...]]] = {
     Kept.NOTICE: (Purpose.VAULT,),
     Kept.PULL: (Purpose.AT_REST,),
     Kept.PAYMENT: (Purpose.BLIND_INDEX,),
+    Kept.ORDER: (Purpose.ACCESS,),
     Kept.CLAIM: (Purpose.BLIND_INDEX,),
     Kept.ENROLMENT: (Purpose.BLIND_INDEX,),
     Kept.LINK: (Purpose.AT_REST, Purpose.AT_REST),

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from tallystick.assembly.facts import PaymentState
 from tallystick.crypto.versioned import version_of
 from tallystick.errors import EnvelopeUnopenable
 from tallystick.security.kept import Kept, KeptCount, KeptRow, Rewrap
@@ -31,6 +32,8 @@ MEMBERS = {
     Kept.API_KEY: ("digest", "mac"),
     Kept.PROPOSAL: ("mac",),
 }
+
+UNSENT = (PaymentState.OPEN, PaymentState.HALF, PaymentState.JOINED)
 
 
 class MemoryKept(
@@ -96,6 +99,9 @@ class MemoryKept(
             case Kept.PAYMENT:
                 waiting = [payment for payment in self._payments.rows() if payment.fate is None]
                 return [KeptRow(id=payment.id, values=(payment.element.digest,)) for payment in waiting]
+            case Kept.ORDER:
+                unsent = [payment for payment in self._payments.rows() if payment.state in UNSENT]
+                return [KeptRow(id=payment.id, values=(payment.order_mac,)) for payment in unsent]
             case Kept.CLAIM:
                 issued = [each for group in self._issued.rows() for each in group]
                 return [KeptRow(id=str(n), values=(each.element.digest,)) for n, each in enumerate(issued)]

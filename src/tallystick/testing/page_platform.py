@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tallystick import limits, payers
+from tallystick.assembly.created import protect_order
 from tallystick.assembly.element import code_element, new_code
 from tallystick.assembly.facts import Order
 from tallystick.assembly.model import Claim, Payment
@@ -71,7 +72,7 @@ class PagePlatform:
         )
 
         async def add(books: Books) -> None:
-            await books.add_payment(payment)
+            await books.add_payment(protect_order(platform.keyring, payment))
             claim = Claim(payment_id=payment.id)
             await books.issue_claim(element, claim, valid_from=now, valid_until=payment.expires_at)
 

@@ -1,7 +1,9 @@
 """The pages' listener without a browser: who is believed, who is not, and what each answer tells."""
 
 import dataclasses
+import importlib
 import json
+from collections.abc import Awaitable, Callable
 
 import msgspec
 import pytest
@@ -266,6 +268,42 @@ async def test_who_handed_the_payment_over_only_watches() -> None:
     await phone.send_part({"secret": SECRET})
     assert PaymentState.APPROVED is await paid(place, payment)
     assert "approved" == (await requester.state()).state
+
+
+def overtaken(monkeypatch: pytest.MonkeyPatch, name: str, first: Callable[[], Awaitable[object]]) -> None:
+    """Let something else happen between a message's arrival and its transaction."""
+    module, _, verb = name.rpartition(".")
+    act = getattr(importlib.import_module(module), verb)
+
+    async def late(*given: object, **named: object) -> object:
+        monkeypatch.setattr(name, act)
+        await first()
+        return await act(*given, **named)
+
+    monkeypatch.setattr(name, late)
+
+
+@pytest.mark.parametrize("overtaking", ["hand_over", "new_link"])
+@pytest.mark.parametrize("message", ["part", "decline", "phone", "hand_over"])
+async def test_a_message_that_a_hand_over_or_a_new_link_overtook_does_nothing(
+    monkeypatch: pytest.MonkeyPatch, message: str, overtaking: str
+) -> None:
+    place = await page_platform()
+    payment = await place.order()
+    pc = await opened(place, payment, MemoryBrowser())
+    sends: dict[str, tuple[str, Callable[[], Awaitable[object]]]] = {
+        "part": ("tallystick.service.pages.desk.accept", lambda: pc.send_part({"account": ACCOUNT})),
+        "decline": ("tallystick.payers.refuse_payment", pc.decline),
+        "phone": ("tallystick.payers.phone_link", pc.phone),
+        "hand_over": ("tallystick.payers.hand_over", pc.hand_over),
+    }
+    verb, send = sends[message]
+    overtaken(
+        monkeypatch, verb, pc.hand_over if overtaking == "hand_over" else lambda: place.link(payment, PageKind.PC)
+    )
+    assert (401, "link_refused") == await refusal(send())
+    assert PaymentState.OPEN is await state(place, payment)
+    assert [] == await place.world.store.read(lambda books: books.part_facts(payment.id))
 
 
 async def test_a_page_that_sent_its_half_hands_nothing_over() -> None:

@@ -28,6 +28,7 @@ WHERE: Final = {
     Kept.NOTICE: _Where("notice", ("sealed",)),
     Kept.PULL: _Where("pull", ("body",)),
     Kept.PAYMENT: _Where("payment", ("element_digest",), counts="fate IS NULL"),
+    Kept.ORDER: _Where("payment", ("order_mac",), counts="state IN ('open', 'half', 'joined')"),
     Kept.CLAIM: _Where("claim", ("digest",), id="seq"),
     Kept.ENROLMENT: _Where("enrolment", ("digest",)),
     Kept.LINK: _Where("capability", ("sealed_key", "session_key")),

@@ -15,13 +15,13 @@ ORDER = msgspec.json.Decoder(Order)
 ALLOWED = msgspec.json.Decoder(tuple[str, ...])
 
 COLUMNS = """id, policy, element_kind, element_digest, element_institution, claimed, opened_at, expires_at, state, fate,
-    contested, owner, user_id, ordered, allowed, back_end, response_code, reason, updated_at"""
+    contested, owner, user_id, ordered, allowed, back_end, response_code, reason, updated_at, order_mac"""
 FIND = f"SELECT {COLUMNS} FROM payment WHERE id = ?"
 OPEN = f"""
     SELECT {COLUMNS} FROM payment WHERE element_digest = ? AND policy = ? AND fate IS NULL
 """
 ADD = f"""
-    INSERT INTO payment ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO payment ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO NOTHING
 """
 NOTE_PART = """
@@ -132,13 +132,14 @@ def to_row(payment: Payment) -> Row:
         payment.response_code,
         payment.reason,
         payment.updated_at,
+        payment.order_mac,
     )
 
 
 def from_row(row: Row) -> Payment:
     """Read a payment back."""
     id_, policy, kind, digest, institution, claimed, opened_at, expires_at, state, fate, *rest = row
-    contested, owner, user_id, ordered, allowed, back_end, response_code, reason, updated_at = rest
+    contested, owner, user_id, ordered, allowed, back_end, response_code, reason, updated_at, order_mac = rest
     return Payment(
         id=id_,
         policy=policy,
@@ -157,4 +158,5 @@ def from_row(row: Row) -> Payment:
         response_code=response_code,
         reason=reason,
         updated_at=updated_at,
+        order_mac=order_mac,
     )

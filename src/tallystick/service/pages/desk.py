@@ -197,6 +197,7 @@ class PageDesk:
             sender=visitor.sender,
             key=visitor.key,
             page=visitor.capability.payment_id,
+            session=visitor.sender.id,
         )
         if accepted.joined is not None:
             self._carriers.start(accepted.joined)

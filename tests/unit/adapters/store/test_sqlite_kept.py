@@ -25,6 +25,7 @@ UNDER_NO_LONG_LIVED_KEY = {
     "anchor.bundle": "public certificates",
     "pin_token.record": "under a key of the PIN process",
     "tally.subject": "counted for one window; a count begins anew under another key",
+    "sign_up.sealed": "under an epoch key",
     "proposal.record": "covered by the row's MAC",
 }
 
