@@ -75,7 +75,7 @@ function joinSecret(waiting) {
       clearForms();
       const link = joined.app ? element("a", { class: "button", href: joined.app }, say("joinApp")) : null;
       show(element("div", { class: "end good" }, element("span", { class: "mark", "aria-hidden": "true" }, "✓"),
-        element("h2", {}, say("joined2")), element("p", {}, say("joined2How", { username: joined.username }))),
+        headline(say("joined2")), element("p", {}, say("joined2How", { username: joined.username }))),
       element("div", { class: "buttons" }, link, element("a", { class: link ? "button second" : "button", href: "/done" }, say("done"))));
     });
   form.querySelector(".buttons").before(element("label", { class: "choice", for: "app" }, app, say("joinWantsApp")));

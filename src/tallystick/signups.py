@@ -72,7 +72,7 @@ async def first(platform: Platform, arrival: Arrival) -> Millis:
 
     1. The signature is by a page of ours whose time is not over: LinkRefused, SignatureInvalid, Stale.
     2. The half opens and every value has its form; the back end takes such a credential: Malformed, FieldInvalid.
-    3. This contact was not sent too many codes: TooMany.
+    3. Neither the number nor the e-mail address, each on its own, was sent too many codes: TooMany.
     4. The half is durable, sealed, with the notice that carries the code; a retry sends no second code.
 
     Whether the user name is taken is not told: only the phone, which has proven the contact, learns that.
@@ -101,9 +101,10 @@ async def first(platform: Platform, arrival: Arrival) -> Millis:
     async def work(books: Books) -> bytes:
         async def act() -> bytes:
             # 3.
-            subject = kdf.digest(platform.keyring.key(Purpose.BLIND_INDEX), "contact", *_addresses(contact))
             limit = platform.counter.limit(LimitKind.CONTACT)
-            await count_try(books, LimitKind.CONTACT, limit, subject, arrival.at)
+            for address in _addresses(contact):
+                subject = kdf.digest(platform.keyring.key(Purpose.BLIND_INDEX), "contact", address)
+                await count_try(books, LimitKind.CONTACT, limit, subject, arrival.at)
             # 4.
             await books.add_sign_up(waiting)
             await _send(platform, books, contact, code, arrival.at)
@@ -236,8 +237,8 @@ def _credential(half: Half, told: SecondHalf) -> Credential:
     return AccountCredential(account=Secret(half.fields["account"]), secret=secret)
 
 
-def _addresses(contact: Contact) -> tuple[str, str]:
-    return contact.phone or "", contact.email or ""
+def _addresses(contact: Contact) -> tuple[str, ...]:
+    return tuple(address for address in (contact.phone, contact.email) if address is not None)
 
 
 async def _send(platform: Platform, books: Books, contact: Contact, code: Secret, now: Millis) -> None:

@@ -72,10 +72,10 @@ def test_the_index_names_every_page() -> None:
     assert set() == pages - listed
 
 
-def test_decisions_are_numbered_once_and_say_what_was_decided() -> None:
+def test_decisions_are_numbered_without_a_gap_and_say_what_was_decided() -> None:
     texts = [path.read_text() for path in sorted(DECISIONS.glob("*.md"))]
     numbers = [int(path.name[:4]) for path in sorted(DECISIONS.glob("*.md"))]
-    assert sorted(set(numbers)) == numbers
+    assert list(range(1, len(numbers) + 1)) == numbers
     assert numbers == [int(text.split()[1].rstrip(".")) for text in texts]
     assert [] == [number for number, text in zip(numbers, texts, strict=True) if "\n## Decision\n" not in text]
 

@@ -8,6 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "threat-model.md").read_text()
+ASSESSMENT = (ROOT / "docs" / "security" / "cross-device.md").read_text()
 ADVERSARIES = (
     "one channel",
     "one key",
@@ -34,6 +35,7 @@ THREATS = (
     "fixation",
     "QR phishing",
 )
+SIGN_UP_THREATS = ["SMS pumping", "name squatting", "phishing of the code", "guessed code", "half a credential at rest"]
 OWN_TESTS = ROOT / "tests" / "misuse"
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -67,7 +69,9 @@ def test_every_threat_has_a_row_and_a_test_of_its_name(threat: str) -> None:
 
 
 def test_every_row_names_a_test() -> None:
-    assert [] == without_test([*rows(PAGE, "Who attacks"), *rows(PAGE, "Threats of a split join")])
+    tables = ("Who attacks", "Threats of a split join", "Threats to sign-up by pages")
+    assert [] == [name for table in tables for name in without_test(rows(PAGE, table))]
+    assert SIGN_UP_THREATS == [row[0] for row in rows(PAGE, tables[-1])]
     planted = "\n## Planted\n\n| a | b |\n|---|---|\n| lost | none |\n| kept | `tests/x.py::test_x` |\n"
     assert ["lost"] == without_test(rows(planted, "Planted"))
 
@@ -76,3 +80,12 @@ def test_every_mitigation_is_taken_or_not_with_a_reason() -> None:
     for _, taken, reason in rows(PAGE, "RFC 10027"):
         assert taken in {"yes", "partly", "no"}
         assert reason
+
+
+def test_every_mitigation_in_the_risk_assessment_is_one_of_the_threat_model_with_code_and_test_where_taken() -> None:
+    assessed = rows(ASSESSMENT, "Mitigations")
+    stands = {row[0]: row[1] for row in rows(PAGE, "RFC 10027")}
+    assert stands == {row[0]: row[1].partition(":")[0] for row in assessed}
+    taken = [row for row in assessed if not row[1].startswith("no:")]
+    assert [] == without_test(taken)
+    assert [] == [row[0] for row in taken if not row[2]]

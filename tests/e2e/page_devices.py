@@ -1,9 +1,13 @@
 """What every test of the pages does: open browsers, type the first half, approve, wait for the end."""
 
+import re
 from contextlib import AsyncExitStack
 
-from pages_world import ACCOUNT, SECRET, device, visit
+from pages_world import ACCOUNT, SECRET, PagesWorld, device, visit
 from playwright.async_api import Browser, BrowserContext, Page, expect
+
+from tallystick.runtime import Millis
+from tallystick.vault.notices import open_notice
 
 END_MS = 20_000
 
@@ -37,6 +41,14 @@ async def first_half(pc: Page) -> str:
 async def shown_link(pc: Page) -> str:
     await expect(pc.locator("svg.qr")).to_be_visible()
     return await pc.locator("#code").get_attribute("data-url") or ""
+
+
+async def code_sent(world: PagesWorld) -> str:
+    """Return the code of the newest message to somebody who signs up."""
+    notices = await world.desk.store.read(lambda books: books.due_notices(Millis(2**52), 100))
+    found = re.search(r"is ([0-9A-Z ]{17})\.", open_notice(world.desk.keyring, notices[-1]).text)
+    assert found is not None
+    return found[1]
 
 
 async def approve(phone: Page, secret: str = SECRET) -> None:

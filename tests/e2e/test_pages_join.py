@@ -1,19 +1,15 @@
 """Sign-up in two browsers: the account on the PC, the password on the phone, a code to the contact between them."""
 
 import os
-import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from page_devices import Devices, ended, shown_link
+from page_devices import Devices, code_sent, ended, shown_link
 from pages_world import ACCOUNT, SECRET, PagesWorld, chromium, pages_world
 from playwright.async_api import Browser, Page, expect
-
-from tallystick.runtime import Millis
-from tallystick.vault.notices import open_notice
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 PASSWORD = "correct horse battery"
@@ -36,13 +32,6 @@ async def browser(world: PagesWorld) -> AsyncIterator[Browser]:
 async def devices(browser: Browser) -> AsyncIterator[Devices]:
     async with AsyncExitStack() as stack:
         yield Devices(browser, stack)
-
-
-async def code_sent(world: PagesWorld) -> str:
-    notices = await world.desk.store.read(lambda books: books.due_notices(Millis(2**52), 100))
-    found = re.search(r"is ([0-9A-Z ]{17})\.", open_notice(world.desk.keyring, notices[-1]).text)
-    assert found is not None
-    return found[1]
 
 
 async def picture(page: Page, name: str) -> None:

@@ -11,17 +11,21 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 from node_packages import npm_install
-from page_devices import Devices, approve, first_half
-from pages_world import PagesWorld, chromium, pages_world
+from page_devices import Devices, approve, code_sent, first_half
+from pages_world import ACCOUNT, SECRET, PagesWorld, chromium, pages_world
 from playwright.async_api import Browser, Page, expect
 
+from tallystick.routing.model import NumberPolicy
+from tallystick.testing.routes import put_back_end
 from tallystick.wire.part import WireLine
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 AXE = "axe-core@4.14.1"
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 TARGET_MIN = 44  # CSS pixels
+NEW_PASSWORD = "correct horse battery"
 PICTURES = os.environ.get("TALLYSTICK_SCREENSHOTS")
 LINES = (WireLine(text="Tieguanyin, 250 g", quantity=2, amount=39_800), WireLine(text="Porcelain cup", amount=6_100))
 LOOKS: list[dict[str, Any]] = [
@@ -55,13 +59,13 @@ async def devices(browser: Browser) -> AsyncIterator[Devices]:
 
 
 async def faults(page: Page, axe: str) -> list[str]:
-    """Return what axe finds wrong, and controls that are too small to touch."""
+    """Return what axe finds wrong, and controls that are too small to touch: a check box is touched by its label."""
     await page.evaluate(axe)
     found = await page.evaluate("tags => axe.run(document, {runOnly: {type: 'tag', values: tags}})", TAGS)
     wrong = [f"{each['id']}: {node['html'][:120]}" for each in found["violations"] for node in each["nodes"]]
-    boxes = await page.locator("button:visible, input:visible, a.button:visible").evaluate_all(
-        "all => all.map(each => [each.outerHTML.slice(0, 80), each.getBoundingClientRect().height])"
-    )
+    boxes = await page.locator(
+        "button:visible, input:not([type=checkbox]):visible, label.choice:visible, a.button:visible"
+    ).evaluate_all("all => all.map(each => [each.outerHTML.slice(0, 80), each.getBoundingClientRect().height])")
     return wrong + [f"only {height} px high: {html}" for html, height in boxes if height < TARGET_MIN]
 
 
@@ -105,6 +109,50 @@ async def test_every_screen_can_be_used_by_everybody(
     assert [] == wrong
     right_to_left = look["locale"].startswith("ar")
     assert ("rtl" if right_to_left else "ltr") == await pc.evaluate("document.documentElement.dir")
+
+
+async def ask_for_numbers(world: PagesWorld) -> None:
+    """Let the bank want a number of who logs in."""
+    table = await world.desk.store.read(lambda books: books.routing_table())
+    numbered = replace(table.back_ends[0], numbers=NumberPolicy.PLATFORM)
+    await world.desk.store.transact(lambda books: put_back_end(books, numbered))
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=lambda look: look["locale"])
+async def test_everybody_can_sign_up_and_log_in(
+    world: PagesWorld, devices: Devices, axe: str, look: dict[str, Any]
+) -> None:
+    pc = await devices.pc(f"{world.origins.pc}/join", **look)
+    await expect(pc.locator("#newName")).to_be_visible()
+    wrong = await faults(pc, axe)
+    await pc.locator("form .button").first.click()
+    await expect(pc.get_by_role("alert")).to_be_visible()
+    wrong += await faults(pc, axe)
+    await pc.locator("#newName").fill(f"payer.{look['locale'].lower()}")
+    await pc.locator("#contact").fill(f"{look['locale']}@example.org")
+    await pc.locator("#account").fill(ACCOUNT)
+    await pc.locator("form .button").first.click()
+    await expect(pc.locator("svg.qr")).to_be_visible()
+    wrong += await faults(pc, axe)
+    phone = await devices.phone(f"{world.origins.phone}/join", **look)
+    await expect(phone.locator("#code")).to_be_visible()
+    wrong += await faults(phone, axe)
+    await phone.locator("#code").fill(await code_sent(world))
+    await phone.locator("form .button").first.click()
+    await expect(phone.locator("#newPassword")).to_be_visible()
+    wrong += await faults(phone, axe)
+    await phone.locator("#newPassword").fill(NEW_PASSWORD)
+    await phone.locator("#secret").fill(SECRET)
+    await phone.locator("#app").check()
+    await phone.locator("form .button").first.click()
+    await expect(phone.locator(".end")).to_be_visible()
+    wrong += await faults(phone, axe)
+    await ask_for_numbers(world)
+    login = await devices.pc(await world.link(await world.order(policy="login")), **look)
+    for name in ("#username", "#institution", "#number"):
+        await expect(login.locator(name)).to_be_visible()
+    wrong += await faults(login, axe)
+    assert [] == wrong
 
 
 async def test_approve_and_decline_weigh_the_same(world: PagesWorld, devices: Devices) -> None:

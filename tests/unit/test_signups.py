@@ -174,6 +174,32 @@ async def test_one_contact_gets_five_codes_an_hour(place: Place) -> None:
     assert 202 == (await place.first(email="other@example.org")).status
 
 
+async def test_a_number_gets_no_more_codes_by_another_mail_address_beside_it(place: Place) -> None:
+    phone = "+8613800138000"
+    answers = [(await place.first(phone=phone, email=f"pump{n}@example.org")).status for n in range(6)]
+    assert [202] * 5 + [429] == answers
+    assert 429 == (await place.first(phone=phone, email=None)).status
+
+
+async def test_a_half_that_waits_keeps_its_name_from_nobody(place: Place) -> None:
+    await place.first(email="squatter@example.org")
+    squatter = await place.code()
+    await place.first()
+    assert 201 == (await place.second(await place.code())).status
+    assert (409, "already_exists") == code_of(await place.second(squatter, password="the squatter's own"))
+    assert await place.stored()
+
+
+async def test_a_message_that_carries_a_code_holds_no_link_and_says_what_to_do_if_it_was_not_asked_for(
+    place: Place,
+) -> None:
+    await place.first()
+    notices = await place.world.store.read(lambda books: books.due_notices(Millis(2**52), 100))
+    text = open_notice(place.world.keyring, notices[-1]).text
+    assert not re.search(r"https?:|www\.|\bpay\.example|\bphone\.example", text)
+    assert "Did you not ask for it? Then do nothing." in text
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [

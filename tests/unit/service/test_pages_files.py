@@ -98,3 +98,16 @@ def test_what_is_vendored_is_what_was_published() -> None:
 def test_the_compressed_file_is_the_file() -> None:
     for file in PageFiles.load(PageKind.PC).files.values():
         assert file.body == gzip.decompress(file.compressed)
+
+
+def texts(language: str) -> dict[str, set[str]]:
+    """Return the texts of a language by key, as the places in them for values."""
+    script = (ROOT / "web" / "texts.js").read_text()
+    block = re.split(rf'^  "?{language}"?: {{$', script, flags=re.MULTILINE)[1].partition("\n  },")[0]
+    return {key: set(re.findall(r"\{\w+\}", text)) for key, text in re.findall(r'(\w+): "([^"]*)"', block)}
+
+
+@pytest.mark.parametrize("language", ["zh-CN", "ar"])
+def test_every_text_is_in_every_language_with_the_same_values(language: str) -> None:
+    assert len(texts("en")) > 100
+    assert texts("en") == texts(language)

@@ -4665,6 +4665,28 @@ const LANGUAGES = {
     cancelled: "أُلغيت", cancelledHow: "أُلغيت هذه العملية ولم يُخصم شيء.", expired: "انتهى الوقت", expiredHow: "طال الانتظار ومُحي ما كُتب. لم يُخصم شيء.",
     print: "طباعة", back: "العودة إلى المتجر", done: "تم", offline: "لا يوجد اتصال. جارٍ إعادة المحاولة…", expires: "يرجى الإنهاء قبل {time}.",
     codeTitle: "أدخل الرمز", codeLabel: "الرمز من الشاشة الأخرى", codeHint: "14 حرفًا ورقمًا", open: "فتح عملية الدفع", problems: "يرجى التصحيح",
+    joinTitle: "التسجيل للدفع", joinSplit: "تدخل نصفًا هنا والنصف الآخر على هاتفك. لا تُكتب أي كلمة مرور في هذه الصفحة.",
+    newName: "اسم المستخدم", newNameHint: "اختر اسمًا بلا مسافات", contact: "رقم الهاتف أو البريد الإلكتروني", contactHint: "نرسل إليه رمزًا، مثال ‎+86 138 0013 8000",
+    joinSend: "أرسل إليّ الرمز", joinSent: "خذ هاتفك الآن", joinQr: "رمز يفتح صفحة التسجيل على هاتفك",
+    joinSentHow: "الرمز في طريقه إلى {contact}. وجّه كاميرا الهاتف إلى هذه الصورة، ثم اكتب الرمز هناك.",
+    joinTyped: "لا توجد كاميرا؟ افتح {where} على الهاتف.", joinNowhere: "لا يقبل أي بنك أو محفظة التسجيل هنا بعد.",
+    joinCode: "أدخل رمزك", joinCodeHow: "وصلك برسالة أو بالبريد الإلكتروني. لا تكتبه إلا في صفحة فتحتها من شاشة حاسوبك.",
+    joinFinish: "إكمال التسجيل", joinFinishHow: "أنت {username} وستدفع من {institution}.",
+    newPassword: "كلمة مرور جديدة", newPasswordHint: "12 محرفًا على الأقل، ولا تُستخدم في مكان آخر", joinDo: "تسجيل",
+    joinWantsApp: "أستخدم تطبيق مصادقة بدلًا من الأرقام المرسلة", joinApp: "إعداد تطبيق المصادقة",
+    joined2: "تم تسجيلك", joined2How: "ادفع باسم المستخدم {username}. يمكنك إغلاق هذه الصفحة.",
+    badContact: "أدخل رقمًا يبدأ بعلامة + أو عنوان بريد إلكتروني", badPassword: "أدخل 12 محرفًا على الأقل", badCode: "الرمز من 14 حرفًا ورقمًا",
+    already_exists: "اسم المستخدم هذا محجوز. ابدأ من جديد على الحاسوب باسم آخر.",
+    otherQr: "رمز رابط من سيدفع", app: "استخدم تطبيق بنكك", appHow: "النصف الآخر من هذه العملية هو الرقم السري للبطاقة. لا يُكتب هذا الرقم في متصفح أبدًا: استخدم تطبيق بنكك.",
+    refused: "لم يتم الدفع", refusedHow: "ما أُدخل لا يتوافق بعضه مع بعض، فلم يُرسل شيء. ابدأ من المتجر من جديد.",
+    undelivered: "لم يتم الدفع", undeliveredHow: "تعذّر تسليم العملية. لم يُخصم شيء.", reversed: "أُلغي أثرها", reversedHow: "أُلغي أثر العملية. لا يُخصم شيء.",
+    unknown: "النتيجة غير معروفة بعد", unknownHow: "لم يقل بنكك بعد هل تمت العملية. لا تدفع مرة أخرى: ستخبرك هذه الصفحة.",
+    manual: "قيد التحقق", manualHow: "هناك من يتحقق من نتيجة العملية. لا تدفع مرة أخرى.",
+    soon: "بقي أقل من دقيقة. يُمحى ما كتبته عند انتهاء الوقت.", noLink: "يحتاج هذا العنوان إلى رابط", noLinkHow: "افتح عملية الدفع من المتجر من جديد.",
+    link_refused: "استُخدم هذا الرابط أو انتهت صلاحيته. اعرض رمزًا جديدًا على الشاشة الأخرى، أو افتح العملية من المتجر من جديد.",
+    same_channel: "سيأتي النصفان من متصفح واحد. افتح هذه الصفحة على جهاز آخر أو في متصفح آخر.",
+    not_independent: "يجب لهذا المبلغ أن يأتي النصف الآخر من جهاز آخر أو شبكة أخرى. لم يضع شيء مما كتبته.",
+    already_final: "انتهت هذه العملية من قبل.", too_many: "محاولات كثيرة. انتظر دقيقة ثم حاول من جديد.", unavailable: "الخدمة مشغولة. حاول من جديد بعد قليل.",
     missing: "أدخل هذا", badPan: "أدخل من 12 إلى 19 رقمًا", badExpiry: "أدخل الشهر والسنة", badAccount: "أدخل الحساب بصيغة المزود:الاسم", failed: "لم تنجح العملية",
   },
 };
@@ -5136,7 +5158,7 @@ function joinSecret(waiting) {
       clearForms();
       const link = joined.app ? element("a", { class: "button", href: joined.app }, say("joinApp")) : null;
       show(element("div", { class: "end good" }, element("span", { class: "mark", "aria-hidden": "true" }, "✓"),
-        element("h2", {}, say("joined2")), element("p", {}, say("joined2How", { username: joined.username }))),
+        headline(say("joined2")), element("p", {}, say("joined2How", { username: joined.username }))),
       element("div", { class: "buttons" }, link, element("a", { class: link ? "button second" : "button", href: "/done" }, say("done"))));
     });
   form.querySelector(".buttons").before(element("label", { class: "choice", for: "app" }, app, say("joinWantsApp")));
