@@ -16,7 +16,7 @@ from tallystick.channels.model import Channel, ChannelKind, ChannelState, PageKi
 from tallystick.crypto.signing import HmacKey
 from tallystick.delivery.books import Books
 from tallystick.errors import AlreadyFinal, Conflict, FieldInvalid, NotFound
-from tallystick.outcomes.model import Event
+from tallystick.outcomes.model import Event, told_reason
 from tallystick.path import Accepted, Platform, accept
 from tallystick.runtime import Millis, new_id
 from tallystick.secret import Secret
@@ -124,7 +124,7 @@ async def describe(books: Books, payment: Payment) -> MerchantPayment:
         return_url=attached.return_url if attached else None,
         back_end=payment.back_end,
         response_code=payment.response_code,
-        reason=payment.reason,
+        reason=told_reason(payment.reason),
     )
 
 

@@ -25,6 +25,7 @@ from tallystick.crypto.binding import bind
 from tallystick.crypto.signing import Verifier
 from tallystick.delivery.books import Books, Within
 from tallystick.errors import AlreadyFinal, FieldInvalid, FieldNotAllowed, Forbidden, NotFound
+from tallystick.messages import count_message
 from tallystick.path import Accepted, Platform
 from tallystick.routing.model import BackEnd
 from tallystick.runtime import Millis, new_id
@@ -99,6 +100,7 @@ async def open_payment(
         await books.attach(attached)
     claim, until = Claim(payment_id=payment.id), Millis(payment.expires_at + CODE_KEPT_MS)
     await books.issue_claim(payment.element, claim, valid_from=payment.opened_at, valid_until=until)
+    await count_message(platform, books, contact, now)
     await _tell_code(platform, books, contact, payment, code)
     return payment, code
 

@@ -2,13 +2,15 @@
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from tallystick import limits
 from tallystick.assembly.facts import TOLD_STATES, PaymentState
 from tallystick.assembly.intake import write_order
 from tallystick.assembly.model import Payment
 from tallystick.delivery.books import Books
 from tallystick.errors import NotFound
-from tallystick.outcomes.model import counts, shown_to_senders
+from tallystick.outcomes.model import counts, shown_to_senders, told_reason
 from tallystick.runtime import Millis
 from tallystick.wire.part import PartStatus
 from tallystick.wire.payment import PaymentStatus
@@ -43,7 +45,8 @@ async def payment_status(books: Books, payment_id: str, owner: str) -> PaymentSt
     payment = await books.payment(payment_id)
     if payment is None or payment.owner != owner:
         raise NotFound("you own no payment with this id")
-    return await describe(books, payment)
+    told = await describe(books, payment)
+    return replace(told, reason=told_reason(told.reason))
 
 
 async def describe(books: Books, payment: Payment) -> PaymentStatus:

@@ -150,7 +150,7 @@ async def accept_opened(platform: Platform, opened: Opened, *, channel: Channel,
     content = read_content(opened.clear, _content)
     own = payment.element if payment and opened.page else None
     taken = take_in(content, channel, platform.policies, platform.keyring.readable(Purpose.BLIND_INDEX), own)
-    platform.counter.count(LimitKind.ELEMENT, taken.element.digest)
+    platform.counter.count(LimitKind.ELEMENT, channel.id.encode() + taken.element.digest)  # a flood shuts out itself
     part = _part(platform, taken, _bound(payment), channel.id, certificate, at)
     filing = Filing(
         part=part,

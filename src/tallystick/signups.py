@@ -11,13 +11,13 @@ from tallystick import limits
 from tallystick.assembly.element import new_code
 from tallystick.audit.acting import PAGE, acting
 from tallystick.channels.capability import named_by_secret
-from tallystick.channels.limiting import count_try
-from tallystick.channels.model import LimitKind, PageKind
+from tallystick.channels.model import PageKind
 from tallystick.crypto import httpsig, kdf
 from tallystick.crypto.binding import bind
 from tallystick.crypto.signing import HmacKey
 from tallystick.delivery.books import Books, Within
 from tallystick.errors import FieldInvalid, KeyUnknown, LinkRefused, NotFound
+from tallystick.messages import count_message
 from tallystick.path import Platform
 from tallystick.routing.model import BackEnd, RoutingTable, Status
 from tallystick.runtime import Millis
@@ -101,10 +101,7 @@ async def first(platform: Platform, arrival: Arrival) -> Millis:
     async def work(books: Books) -> bytes:
         async def act() -> bytes:
             # 3.
-            limit = platform.counter.limit(LimitKind.CONTACT)
-            for address in _addresses(contact):
-                subject = kdf.digest(platform.keyring.key(Purpose.BLIND_INDEX), "contact", address)
-                await count_try(books, LimitKind.CONTACT, limit, subject, arrival.at)
+            await count_message(platform, books, contact, arrival.at)
             # 4.
             await books.add_sign_up(waiting)
             await _send(platform, books, contact, code, arrival.at)
@@ -235,10 +232,6 @@ def _credential(half: Half, told: SecondHalf) -> Credential:
         raise FieldInvalid("the payment password of the account is needed", field="secret")
     secret = check_fields({"secret": told.secret})["secret"]
     return AccountCredential(account=Secret(half.fields["account"]), secret=secret)
-
-
-def _addresses(contact: Contact) -> tuple[str, ...]:
-    return tuple(address for address in (contact.phone, contact.email) if address is not None)
 
 
 async def _send(platform: Platform, books: Books, contact: Contact, code: Secret, now: Millis) -> None:

@@ -6,6 +6,8 @@ import msgspec
 import pytest
 
 from tallystick import limits, orders
+from tallystick.channels.limiting import DEFAULTS
+from tallystick.channels.model import LimitKind
 from tallystick.errors import (
     AlreadyFinal,
     FieldInvalid,
@@ -17,6 +19,7 @@ from tallystick.errors import (
     PolicyUnknown,
     Refused,
     Replayed,
+    TooMany,
 )
 from tallystick.orders import cancel_payment, create_payment, issue_value, set_number, settle_quarantine
 from tallystick.routing.model import BackEnd, NumberPolicy
@@ -113,6 +116,18 @@ async def test_the_payer_gets_the_code_by_every_way_that_was_named_and_the_outbo
     assert ["+8613800138000", "li@example.org"] == [message.address for message in opened]
     assert all(created.code and created.code in message.text for message in opened)
     assert str(created.code) not in repr(notices)
+
+
+async def test_one_payer_is_sent_a_bounded_number_of_codes_whoever_asks(world: MemoryPlatform) -> None:
+    named = {**NEW, "payer": {"phone": "+86 138 0013 8000"}}
+    allowed = DEFAULTS[LimitKind.CONTACT].count
+    for _ in range(allowed):
+        await create(world, named)
+    with pytest.raises(TooMany):
+        await create(world, named)
+    assert allowed == await payments(world)
+    await create(world)
+    await create(world, {**NEW, "payer": {"phone": "+86 138 0013 8001"}})
 
 
 async def test_a_channel_without_the_right_to_orders_creates_nothing(world: MemoryPlatform) -> None:

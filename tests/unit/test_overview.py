@@ -8,6 +8,7 @@ from tallystick import limits
 from tallystick.assembly.facts import TOLD_STATES, ElementKind, Fate, Order, PaymentState
 from tallystick.assembly.model import Element, Part, Payment
 from tallystick.errors import NotFound
+from tallystick.outcomes.model import told_reason
 from tallystick.overview import describe, part_status, payment_status
 from tallystick.runtime import Millis
 from tallystick.testing.memory_store import MemoryStore
@@ -98,3 +99,12 @@ async def test_a_description_holds_no_element_and_no_content() -> None:
     assert b"digest" not in shown
     assert b"sealed" not in shown
     assert "element" not in asdict(described)
+
+
+@pytest.mark.parametrize("reason", ["too_many_tries", "number_missing", "wrong_number", "no_credential", "wrong_login"])
+def test_an_owner_does_not_learn_what_was_wrong_with_a_login(reason: str) -> None:
+    assert "wrong_login" == told_reason(reason)
+
+
+def test_other_reasons_are_told_as_they_are() -> None:
+    assert ("no_route", None) == (told_reason("no_route"), told_reason(None))

@@ -36,7 +36,7 @@ DEFAULTS: Final[Mapping[LimitKind, RateLimit]] = {
     LimitKind.ENROLMENT: RateLimit(count=30, window=MINUTE_MS),
     LimitKind.CALLER: RateLimit(count=3_000, window=MINUTE_MS),
     LimitKind.HOLDER: RateLimit(count=6_000, window=MINUTE_MS),
-    LimitKind.CONTACT: RateLimit(count=5, window=60 * MINUTE_MS),
+    LimitKind.CONTACT: RateLimit(count=10, window=60 * MINUTE_MS),
 }
 """Far above what any honest sender needs; an operator lowers them: `tallystick limits set`."""
 

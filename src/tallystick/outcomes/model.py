@@ -1,6 +1,7 @@
 """Events, webhook endpoints and webhooks."""
 
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
 
@@ -8,6 +9,10 @@ from tallystick.assembly.facts import PaymentState
 from tallystick.assembly.model import PartFacts
 from tallystick.runtime import Millis
 from tallystick.secret import Secret
+
+WRONG_LOGIN: Final = "wrong_login"
+LOGIN_REASONS: Final = frozenset({"too_many_tries", "number_missing", "wrong_number", "no_credential"})
+"""Reasons that tell more of a user than that the login was wrong."""
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -85,3 +90,11 @@ def counts(part: PartFacts) -> bool:
 def shown_to_senders(state: PaymentState) -> PaymentState:
     """Return the state that a part's sender is told; that somebody looks into an unknown outcome is left out."""
     return PaymentState.UNKNOWN if state is PaymentState.INQUIRY else state
+
+
+def told_reason(reason: str | None) -> str | None:
+    """Return the reason that a payment's owner is told: not whether a name, a password or a number was the wrong one.
+
+    An owner may have sent the parts itself. What tells more is the operator's.
+    """
+    return WRONG_LOGIN if reason in LOGIN_REASONS else reason

@@ -129,14 +129,16 @@ class MerchantDesk:
         """Act once for an Idempotency-Key, in one transaction.
 
         1. No request with this key is being answered: InFlight.
-        2. An earlier one had the same address and body: IdempotencyMismatch; it gets the same answer, for
+        2. An earlier one had the same address and body, and a key of the same scopes: IdempotencyMismatch; it gets the
+           same answer, for
            `limits.MERCHANT_ANSWER_KEPT_MS`.
         """
         place = (call.owner, call.key)
         # 1.
         if place in self._in_flight:
             raise InFlight("a request with this Idempotency-Key is being answered")
-        asked = Asked(sender=f"{call.owner} api", key=call.key, content=bind(call.target) + call.body)
+        may = " ".join(sorted(call.principal.scopes))  # a key that may less is told less: never what another was told
+        asked = Asked(sender=f"{call.owner} api", key=call.key, content=bind(call.target, may) + call.body)
         until = Millis(call.at + limits.MERCHANT_ANSWER_KEPT_MS)
         self._in_flight.add(place)
         # 2.

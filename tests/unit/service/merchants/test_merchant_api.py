@@ -198,6 +198,15 @@ async def test_a_key_that_may_only_order_gets_neither_code_nor_link(world: Merch
     assert (None, None) == (created["code"], created["page_url"])
 
 
+async def test_a_key_that_may_only_order_is_never_told_what_another_key_of_its_holder_was(world: MerchantWorld) -> None:
+    body = {**NEW, "payer": {"phone": "+8613800138000"}}
+    told = await world.ask(await world.key(), "POST", "/v1/payments", body, idem="order-7")
+    agent = await world.key(scopes=frozenset({Scope.ORDER}))
+    again = await world.ask(agent, "POST", "/v1/payments", body, idem="order-7")
+    assert (201, 422, "idempotency_mismatch") == (told.status, again.status, read(again)["code"])
+    assert read(told)["code"].encode() not in again.body
+
+
 async def test_a_payment_of_test_mode_reaches_sandboxes_only_and_a_live_one_never_does(world: MerchantWorld) -> None:
     sandbox = await world.memory.back_end(bank("30000001", sandbox=True, priority=1))
     live, test = await world.key(), await world.key(live=False)
