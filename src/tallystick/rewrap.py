@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from tallystick.delivery.books import Store
 from tallystick.errors import EnvelopeUnopenable
-from tallystick.runtime import Clock
+from tallystick.runtime import Clock, Millis
 from tallystick.security.kept import RENEWED, USES, Kept, KeptBook, KeptCount, KeptRow, Rewrap, is_current, reseal
 from tallystick.security.ports import Keyring, Purpose
 from tallystick.vault.users import renew
@@ -42,9 +42,9 @@ async def step(store: Store[KeptBook], keyring: Keyring, clock: Clock, batch: in
     return None
 
 
-async def start_anew(store: Store[KeptBook], keyring: Keyring, purpose: Purpose) -> None:
+async def start_anew(store: Store[KeptBook], keyring: Keyring, purpose: Purpose, now: Millis) -> None:
     """Let every kind under a purpose be looked through again, where rows under an older key are left."""
-    left = {found.kind for found in await outdated(store, keyring) if purpose in USES[found.kind]}
+    left = {found.kind for found in await outdated(store, keyring, now) if purpose in USES[found.kind]}
 
     async def forget(books: KeptBook) -> None:
         for kind in left.intersection(RENEWED):
@@ -55,15 +55,15 @@ async def start_anew(store: Store[KeptBook], keyring: Keyring, purpose: Purpose)
     await store.transact(forget)
 
 
-async def outdated(store: Store[KeptBook], keyring: Keyring) -> list[KeptCount]:
+async def outdated(store: Store[KeptBook], keyring: Keyring, now: Millis) -> list[KeptCount]:
     """Count what is still under keys that are not active, by kind and place; reads every row."""
-    counts = await store.read(counted)
+    counts = await store.read(lambda books: counted(books, now))
     return [each for each in counts if each.version != keyring.active(USES[each.kind][each.place]).version]
 
 
-async def counted(books: KeptBook) -> list[KeptCount]:
-    """Count all values by the version they name."""
-    return [count for kind in Kept for count in await books.kept_counts(kind)]
+async def counted(books: KeptBook, now: Millis) -> list[KeptCount]:
+    """Count all values by the version they name, but for rows that are over."""
+    return [count for kind in Kept for count in await books.kept_counts(kind, now)]
 
 
 def target_of(keyring: Keyring, kind: Kept) -> str:

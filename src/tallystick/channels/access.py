@@ -110,7 +110,8 @@ async def rotate(
 ) -> NewKey:
     """Give the holder of a current key its successor; the old one is over after `overlap` ms, 0 for at once.
 
-    Raises NotFound, Conflict when the key is not current or its holder has another one beside it, FieldInvalid.
+    Raises NotFound, Conflict when the key is not current, its row is under a destroyed key, or its holder has another
+    one beside it, FieldInvalid.
     """
     if not 0 <= overlap <= OVERLAP_MAX_MS:
         raise FieldInvalid(f"an old key lives on for at most {OVERLAP_MAX_MS // DAY_MS} days", field="overlap")
@@ -134,8 +135,14 @@ async def rotate(
 
 
 async def revoke(book: ApiKeyBook, keys: AccessKeys, key_id: str, now: Millis) -> ApiKey:
-    """Make a key useless at once and for good; revoking twice is harmless. Raises NotFound."""
-    key = await find(book, keys, key_id)
+    """Make a key useless at once and for good; revoking twice is harmless. Raises NotFound, Misconfigured.
+
+    A row under a destroyed key opens nothing already, and nobody can check it. It is marked all the same, under the
+    active key: nothing but `revoked_at` counts of it from then on.
+    """
+    key = await _stored(book, key_id)
+    if not rows.is_outlived(keys, key.mac):
+        rows.check(keys, key)
     if key.revoked_at is not None:
         return key
     revoked = rows.protect(keys, replace(key, revoked_at=now))
@@ -144,10 +151,10 @@ async def revoke(book: ApiKeyBook, keys: AccessKeys, key_id: str, now: Millis) -
 
 
 async def find(book: ApiKeyBook, keys: AccessKeys, key_id: str) -> ApiKey:
-    """Find a key by its id; raises NotFound, Misconfigured when its row was edited."""
-    key = await book.api_key(key_id)
-    if key is None:
-        raise NotFound("no API key has this id")
+    """Find a key by its id; raises NotFound, Misconfigured when its row was edited, Conflict when its key is gone."""
+    key = await _stored(book, key_id)
+    if rows.is_outlived(keys, key.mac):
+        raise Conflict("this key is over, as the access key it was made under is destroyed: add a new one")
     rows.check(keys, key)
     return key
 
@@ -203,6 +210,13 @@ def checksum(body: str) -> str:
 def is_current(key: ApiKey, now: Millis) -> bool:
     """Tell whether a key opens anything now."""
     return key.revoked_at is None and now < key.expires_at
+
+
+async def _stored(book: ApiKeyBook, key_id: str) -> ApiKey:
+    key = await book.api_key(key_id)
+    if key is None:
+        raise NotFound("no API key has this id")
+    return key
 
 
 def _split(token: Secret) -> tuple[bool, tuple[str, str, str]]:

@@ -105,6 +105,8 @@ async def find_open(book: ProposalBook, keys: AccessKeys, proposal_id: str, now:
     found = await book.proposal(proposal_id)
     if found is None:
         raise NotFound("no proposal has this id")
+    if rows.is_outlived(keys, found.mac):
+        raise Conflict("this proposal is over, as the access key it was made under is destroyed: propose it anew")
     rows.check(keys, found)
     if not is_open(found, now):
         raise Conflict(f"this proposal is {found.state.value if found.state is not ProposalState.OPEN else 'over'}")

@@ -38,6 +38,17 @@ def key_of(keys: AccessKeys, made: bytes) -> VersionedKey:
         return keys.active()
 
 
+def is_outlived(keys: AccessKeys, made: bytes) -> bool:
+    """Tell whether the key that a digest names is destroyed: what it protected cannot be checked, and opens nothing."""
+    try:
+        keys.version(versioned.version_of(made))
+    except KeyUnknown:
+        return True
+    except EnvelopeUnopenable:
+        return False
+    return False
+
+
 def _mac(key: VersionedKey, row: Struct) -> bytes:
     members = {name: value for name, value in msgspec.to_builtins(row, order="deterministic").items() if name != "mac"}
     return versioned.digest(

@@ -10,6 +10,7 @@ from tallystick.adapters.keys.manifest import KeyEntry
 from tallystick.adapters.keys.rotation import SETTLE_MS, KeyRotation
 from tallystick.audit.model import Action, Detail
 from tallystick.bootstrap.office import Office
+from tallystick.channels import limiting
 from tallystick.channels.model import Channel
 from tallystick.cli import administer
 from tallystick.crypto.kdf import KEY_BYTES
@@ -18,6 +19,7 @@ from tallystick.delivery.books import Books
 from tallystick.errors import Conflict, NotFound
 from tallystick.runtime import Millis
 from tallystick.security import lifetimes
+from tallystick.security.access_keys import KeyringAccess
 from tallystick.security.kept import RENEWED, USES, KeptCount, Rewrap
 from tallystick.security.ports import KeyState, Purpose
 from tallystick.security.verify import seal_sender_key
@@ -54,7 +56,8 @@ class Left(Struct, frozen=True, kw_only=True):
 
 async def status(desk: Office) -> list[KeyView]:
     """List all long-lived keys with their ages, and how many stored values name each."""
-    counts, now = await desk.store.read(rewrap.counted), desk.clock.now()
+    now = desk.clock.now()
+    counts = await desk.store.read(lambda books: rewrap.counted(books, now))
     return [_view(entry, _records(counts, entry), now) for entry in desk.keyring.entries]
 
 
@@ -120,7 +123,8 @@ async def rotate_channel(desk: Office, channel_id: str, overlap: int) -> tuple[C
 async def rewrap_all(desk: Office) -> list[Rewrap]:
     """Seal everything stored under the active keys, in small batches beside whoever serves; returns how far each is."""
     for purpose in Purpose:
-        await rewrap.start_anew(desk.store, desk.keyring, purpose)
+        await rewrap.start_anew(desk.store, desk.keyring, purpose, desk.clock.now())
+    await desk.store.transact(lambda books: limiting.renew(books, KeyringAccess(desk.keyring)))
     while await rewrap.step(desk.store, desk.keyring, desk.clock, BATCH) is not None:
         await desk.clock.sleep(BREATH_S)
     found = [await desk.store.read(lambda books, kind=kind: books.rewrap(kind)) for kind in RENEWED]  # type: ignore[misc]
@@ -136,7 +140,7 @@ async def destroy(desk: Office, purpose: Purpose, version: int) -> KeyEntry:
     """
     entry = next((each for each in desk.keyring.entries if (each.purpose, each.version) == (purpose, version)), None)
     if entry is not None and entry.state is not KeyState.DESTROYED:
-        counts = await desk.store.read(rewrap.counted)
+        counts = await desk.store.read(lambda books: rewrap.counted(books, desk.clock.now()))
         named = sorted({each.kind.value for each in counts if _names(each, entry)})
         if named:
             raise Conflict(f"{_records(counts, entry)} stored values are under {entry.name}: {', '.join(named)}")

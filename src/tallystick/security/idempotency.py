@@ -51,6 +51,12 @@ class KeyringAnswers:
         return kdf.derive(self._keyring.version(Purpose.AT_REST, int(epoch)).secret, "answers")
 
 
+def lasting_version(fingerprint: bytes) -> int | None:
+    """Return the version of the at-rest key that an answer is kept under, None for one kept under an epoch's key."""
+    name = fingerprint.partition(b".")[0]
+    return int(name) if name.isdigit() else None
+
+
 class Asked(NamedTuple):
     """What a retry must repeat: the sender, its Idempotency-Key, and the content with the address before it."""
 

@@ -1,7 +1,8 @@
 """What the store keeps under long-lived keys: the kinds of rows, which purpose each value is under, and where it lives.
 
 Some kinds are sealed anew after a rotation (`RENEWED`); the others live minutes to weeks and end by themselves. Either
-way a key is destroyed only when no row names it any more.
+way a key is destroyed only when no row that still counts names it. A row that is over may stay, as what happened: it
+opens nothing, and its key need not be kept for it.
 """
 
 from collections.abc import Mapping
@@ -34,6 +35,7 @@ class Kept(StrEnum):
     LINK = "page link"
     PROPOSAL = "proposal"
     LIMITS = "rate limits"
+    ANSWER = "kept answer"
 
 
 USES: Final[Mapping[Kept, tuple[Purpose, ...]]] = {
@@ -51,6 +53,7 @@ USES: Final[Mapping[Kept, tuple[Purpose, ...]]] = {
     Kept.API_KEY: (Purpose.ACCESS, Purpose.ACCESS),
     Kept.PROPOSAL: (Purpose.ACCESS,),
     Kept.LIMITS: (Purpose.ACCESS,),
+    Kept.ANSWER: (Purpose.AT_REST,),
 }
 """The purposes of a row's values, in the order of `KeptRow.values`."""
 
@@ -103,8 +106,8 @@ class KeptBook(Protocol):
         """Replace the values of a row of a renewed kind."""
         ...
 
-    async def kept_counts(self, kind: Kept) -> list[KeptCount]:
-        """Count the values of a kind by place and version; reads the whole table."""
+    async def kept_counts(self, kind: Kept, now: Millis) -> list[KeptCount]:
+        """Count the values of a kind by place and version, but for rows that are over; reads the whole table."""
         ...
 
     async def rewrap(self, kind: Kept) -> Rewrap | None:

@@ -7,11 +7,15 @@ from typing import Any
 from msgspec.structs import replace
 
 from tallystick.assembly.facts import PaymentState
+from tallystick.channels.access import is_current
+from tallystick.channels.proposals import is_open
 from tallystick.crypto.versioned import version_of
 from tallystick.errors import EnvelopeUnopenable
+from tallystick.runtime import Millis
+from tallystick.security.idempotency import lasting_version
 from tallystick.security.kept import Kept, KeptCount, KeptRow, Rewrap
 from tallystick.testing.memory_access import MemoryApiKeys, MemoryProposals
-from tallystick.testing.memory_books import MemoryChannels, MemoryConnectors, MemoryNotices, MemoryUsers
+from tallystick.testing.memory_books import MemoryChannels, MemoryConnectors, MemoryNotices, MemoryReplay, MemoryUsers
 from tallystick.testing.memory_capabilities import MemoryCapabilities
 from tallystick.testing.memory_enrolments import MemoryEnrolments
 from tallystick.testing.memory_events import MemoryWebhooks
@@ -43,6 +47,7 @@ class MemoryKept(
     MemoryApiKeys,
     MemoryProposals,
     MemoryLimits,
+    MemoryReplay,
     MemoryIntents,
     MemoryClaims,
     MemoryConnectors,
@@ -71,14 +76,19 @@ class MemoryKept(
         if before is not None:
             table.put(row.id, replace(before, **dict(zip(MEMBERS[kind], row.values, strict=True))))
 
-    async def kept_counts(self, kind: Kept) -> list[KeptCount]:
-        """Count the values of a kind by place and version."""
-        found = Counter(
-            (place, _version(value))
-            for row in self._kept(kind)
-            for place, value in enumerate(row.values)
-            if value is not None
-        )
+    async def kept_counts(self, kind: Kept, now: Millis) -> list[KeptCount]:
+        """Count the values of a kind by place and version, but for rows that are over."""
+        if kind is Kept.ANSWER:
+            kept = [lasting_version(answer.fingerprint) for answer, until in self._answers.rows() if until > now]
+            found = Counter((0, version) for version in kept if version is not None)
+        else:
+            found = Counter(
+                (place, _version(value))
+                for row in self._kept(kind)
+                if not self._is_over(kind, row.id, now)
+                for place, value in enumerate(row.values)
+                if value is not None
+            )
         return [
             KeptCount(kind=kind, place=place, version=version, count=count)
             for (place, version), count in sorted(found.items())
@@ -91,6 +101,12 @@ class MemoryKept(
     async def note_rewrap(self, rewrap: Rewrap) -> None:
         """Record how far a kind is."""
         self._rewraps.put(rewrap.kind, rewrap)
+
+    def _is_over(self, kind: Kept, row_id: str, now: Millis) -> bool:
+        key, proposal = self._api_keys.get(row_id), self._proposals.get(row_id)
+        if kind is Kept.API_KEY and key is not None:
+            return not is_current(key, now)
+        return kind is Kept.PROPOSAL and proposal is not None and not is_open(proposal, now)
 
     def _kept(self, kind: Kept) -> list[KeptRow]:
         match kind:

@@ -9,6 +9,7 @@ from tallystick.errors import ApiKeyRefused, Conflict, Forbidden, NotFound
 from tallystick.runtime import SystemRandomness
 from tallystick.secret import Secret
 from tallystick.security.access_keys import KeyringAccess
+from tallystick.security.ports import Purpose
 from tallystick.testing.clock import VirtualClock
 from tallystick.testing.keyring import MemoryKeyring
 from tallystick.testing.memory_store import MemoryStore
@@ -22,9 +23,9 @@ class Staff:
     def __init__(self) -> None:
         self.store, self.clock = MemoryStore(), VirtualClock()
 
-    async def add(self, person: str, role: Role) -> Secret:
+    async def add(self, person: str, role: Role, keys: KeyringAccess = KEYS) -> Secret:
         made = access.make(
-            KEYS,
+            keys,
             self.clock,
             SystemRandomness(),
             holder=person,
@@ -33,7 +34,7 @@ class Staff:
             live=True,
             life=DAY_MS,
         )
-        await self.store.transact(lambda books: access.add(books, KEYS, made.key, self.clock.now()))
+        await self.store.transact(lambda books: access.add(books, keys, made.key, self.clock.now()))
         return made.token
 
     async def prove(
@@ -128,3 +129,19 @@ async def test_when_all_keys_are_over_nothing_is_open_again() -> None:
         await staff.prove(ann)
     with pytest.raises(ApiKeyRefused):
         await staff.prove(None)
+
+
+async def test_a_person_whose_old_key_is_under_a_destroyed_access_key_is_still_suspended() -> None:
+    staff, ring = Staff(), MemoryKeyring()
+    keys = KeyringAccess(ring)
+    old, _ = await staff.add("li", Role.AUDITOR, keys), await staff.clock.advance(2 * DAY_MS)
+    version = ring.active(Purpose.ACCESS).version
+    ring.rotate(Purpose.ACCESS)
+    ring.destroy(Purpose.ACCESS, version)
+    await staff.add("li", Role.AUDITOR, keys)
+    now = staff.clock.now()
+    await staff.store.transact(lambda books: operators.suspend(books, keys, "li", now))
+    rows = await staff.store.read(operators.registered)
+    assert [now, now] == [row.revoked_at for row in rows]
+    with pytest.raises(ApiKeyRefused):
+        await staff.store.read(lambda books: access.authenticate(books, keys, old, now))

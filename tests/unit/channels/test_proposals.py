@@ -12,6 +12,7 @@ from tallystick.channels.proposals import LIFE_MS, NOTE_MAX, OPEN_MAX
 from tallystick.errors import Conflict, FieldInvalid, Forbidden, Misconfigured, NotFound, TooMany
 from tallystick.runtime import Millis, SystemRandomness
 from tallystick.security.access_keys import KeyringAccess
+from tallystick.security.ports import Purpose
 from tallystick.testing.clock import VirtualClock
 from tallystick.testing.keyring import MemoryKeyring
 from tallystick.testing.memory_store import MemoryStore
@@ -155,3 +156,14 @@ async def test_waiting_proposals_and_their_notes_are_bounded() -> None:
     await desk.propose()
     with pytest.raises(NotFound):
         await desk.approve(replace(last, id="prop_none"), "bo")
+
+
+async def test_a_proposal_under_a_destroyed_access_key_is_over_and_no_sign_of_tampering() -> None:
+    desk, ring = Desk(), MemoryKeyring()
+    keys = KeyringAccess(ring)
+    proposal = await desk.propose()
+    ring.rotate(Purpose.ACCESS)
+    ring.destroy(Purpose.ACCESS, 1)
+    now = desk.clock.now()
+    with pytest.raises(Conflict, match="destroyed"):
+        await desk.store.read(lambda books: proposals.find_open(books, keys, proposal.id, now))

@@ -6,8 +6,12 @@ from base64 import b64decode
 from typing import Final, NamedTuple
 
 from tallystick.adapters.store.sqlite_book import SqliteBook
+from tallystick.channels.model import ProposalState
+from tallystick.channels.proposals import LIFE_MS
 from tallystick.crypto.versioned import HEADER, version_of
 from tallystick.errors import EnvelopeUnopenable
+from tallystick.runtime import Millis
+from tallystick.security.idempotency import lasting_version
 from tallystick.security.kept import Kept, KeptCount, KeptRow, Rewrap
 
 
@@ -19,6 +23,11 @@ class _Where(NamedTuple):
     id: str = "id"
     counts: str = "1"
 
+
+OPEN: Final = f"""
+    json_extract(CAST(record AS TEXT), '$.state') = '{ProposalState.OPEN.value}'
+    AND json_extract(CAST(record AS TEXT), '$.at') > :now - {LIFE_MS}
+"""
 
 WHERE: Final = {
     Kept.CHANNEL: _Where("channel", ("sealed_key", "earlier_key")),
@@ -32,13 +41,18 @@ WHERE: Final = {
     Kept.CLAIM: _Where("claim", ("digest",), id="seq"),
     Kept.ENROLMENT: _Where("enrolment", ("digest",)),
     Kept.LINK: _Where("capability", ("sealed_key", "session_key")),
-    Kept.API_KEY: _Where("api_key", ("digest", "mac")),
-    Kept.PROPOSAL: _Where("proposal", ("mac",)),
+    Kept.API_KEY: _Where("api_key", ("digest", "mac"), counts="revoked_at IS NULL AND expires_at > :now"),
+    Kept.PROPOSAL: _Where("proposal", ("mac",), counts=OPEN),
     Kept.LIMITS: _Where("limit_rules", ("record",)),
+    Kept.ANSWER: _Where("answer", ("fingerprint",), counts="until > :now"),
 }
 
 MAC_IN_RECORD: Final = """
     SELECT json_extract(CAST(record AS TEXT), '$.mac'), count(*) FROM limit_rules WHERE true GROUP BY 1
+"""
+ANSWERS: Final = """
+    SELECT CAST(substr(fingerprint, 1, instr(fingerprint, x'2e') - 1) AS BLOB), count(*)
+    FROM answer WHERE until > :now GROUP BY 1 ORDER BY 1
 """
 CACHED: Final = frozenset({Kept.CHANNEL, Kept.CONNECTOR})
 
@@ -64,8 +78,10 @@ class SqliteKept(SqliteBook):
         changed = f"UPDATE {at.table} SET {', '.join(f'{column} = ?' for column in at.columns)} WHERE {at.id} = ?"
         self._db.execute(changed, (*row.values, row.id))
 
-    async def kept_counts(self, kind: Kept) -> list[KeptCount]:
-        """Count the values of a kind by place and version; reads the whole table."""
+    async def kept_counts(self, kind: Kept, now: Millis) -> list[KeptCount]:
+        """Count the values of a kind by place and version, but for rows that are over; reads the whole table."""
+        if kind is Kept.ANSWER:
+            return self._answers(now)
         at, found = WHERE[kind], []
         for place, column in enumerate(at.columns):
             head = f"substr({column}, 1, {HEADER.size})"
@@ -74,9 +90,17 @@ class SqliteKept(SqliteBook):
             )
             if kind is Kept.LIMITS:
                 asked = MAC_IN_RECORD
-            for header, count in self._db.execute(asked):
+            for header, count in self._db.execute(asked, {"now": now}):
                 found.append(KeptCount(kind=kind, place=place, version=_version(header), count=count))
         return found
+
+    def _answers(self, now: Millis) -> list[KeptCount]:
+        heads = ((lasting_version(head), count) for head, count in self._db.execute(ANSWERS, {"now": now}))
+        return [
+            KeptCount(kind=Kept.ANSWER, place=0, version=version, count=count)
+            for version, count in heads
+            if version is not None
+        ]
 
     async def rewrap(self, kind: Kept) -> Rewrap | None:
         """Return how far a kind was sealed anew, None when it never was."""

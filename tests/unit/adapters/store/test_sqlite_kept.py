@@ -7,8 +7,7 @@ from tallystick.adapters.store.sqlite_open import connect
 from tallystick.security.kept import USES, Kept
 
 UNDER_NO_LONG_LIVED_KEY = {
-    "answer.body": "under an epoch key, or at-rest: a retry after its destruction can no longer be compared",
-    "answer.fingerprint": "as its body",
+    "answer.body": "under the key that its fingerprint names",
     "part.sealed": "under an epoch key",
     "intent.account": "under a recovery key",
     "intent.digest": "written once, never compared",
