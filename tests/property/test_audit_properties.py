@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from tallystick.audit.chain import chained, link
-from tallystick.audit.checkpoints import statement
+from tallystick.audit.checkpoints import SLACK_MS, SigningKey, statement
 from tallystick.audit.model import START, Checkpoint, Entry, Head, Link
 from tallystick.audit.verify import Fault, Verifying
 from tallystick.crypto.signing import Ed25519Private
@@ -38,7 +38,7 @@ MARKS = [signed(CHAIN, seq) for seq in (5, LENGTH)]
 
 
 def faults(links: list[Link], marks: list[Checkpoint] = MARKS) -> list[Fault]:
-    verifying = Verifying(marks, [KEY.public()])
+    verifying = Verifying(marks, [SigningKey(KEY.public())])
     for each in links:
         verifying.add(each)
     return verifying.finish()
@@ -97,7 +97,7 @@ def test_an_untouched_chain_is_whole() -> None:
 
 
 def test_a_chain_longer_than_its_newest_checkpoint_is_whole_and_proven_up_to_it() -> None:
-    verifying = Verifying(MARKS[:1], [KEY.public()])
+    verifying = Verifying(MARKS[:1], [SigningKey(KEY.public())])
     for each in CHAIN:
         verifying.add(each)
     assert [] == verifying.finish()
@@ -142,3 +142,20 @@ def test_a_checkpoint_of_another_key_or_time_is_found() -> None:
 def test_without_a_checkpoint_a_cut_end_and_a_new_chain_go_unnoticed_which_is_why_there_are_checkpoints() -> None:
     assert [] == faults(cut(CHAIN, 4), [])
     assert [] == faults(renewed(CHAIN, 4), [])
+
+
+def test_a_checkpoint_counts_only_under_a_key_that_signed_at_its_time() -> None:
+    [mark] = marks = [signed(CHAIN, LENGTH)]
+    for since, until, expected in (
+        (mark.at, mark.at, 0),
+        (None, None, 0),
+        (mark.at + SLACK_MS, None, 0),
+        (mark.at + SLACK_MS + 1, None, 1),
+        (0, mark.at - SLACK_MS, 0),
+        (0, mark.at - SLACK_MS - 1, 1),
+    ):
+        times = [None if time is None else Millis(time) for time in (since, until)]
+        verifying = Verifying(marks, [SigningKey(KEY.public(), *times)])
+        for each in CHAIN:
+            verifying.add(each)
+        assert expected == len(verifying.finish())

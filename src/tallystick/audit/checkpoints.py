@@ -6,7 +6,7 @@ written to the anchor before they came. What came after the newest checkpoint th
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -19,7 +19,22 @@ from tallystick.runtime import Millis
 
 CHECKPOINT_EVERY_MS: Final = 60_000  # ms between two checkpoints of a chain that grows
 
+SLACK_MS: Final = 60_000  # ms by which a checkpoint may miss its key's time: it is dated before it waits for the store
+
 _PURPOSE: Final = "tallystick audit checkpoint 1"
+
+
+class SigningKey(NamedTuple):
+    """A key of the platform, and when it was the one that signs: `since` and `until`, None where that has no bound."""
+
+    verifier: Verifier
+    since: Millis | None = None
+    until: Millis | None = None
+
+    def signed_at(self, at: Millis) -> bool:
+        """Tell whether this key signed at a time, within SLACK_MS."""
+        begun = self.since is None or self.since - SLACK_MS <= at
+        return begun and (self.until is None or at <= self.until + SLACK_MS)
 
 
 class Anchor(Protocol):
@@ -35,12 +50,17 @@ def statement(head: Head, at: Millis) -> bytes:
     return bind(_PURPOSE, str(head.seq), head.hash.hex(), str(at))
 
 
-def check(checkpoint: Checkpoint, keys: Sequence[Verifier]) -> None:
-    """Check that one of the platform's keys signed a checkpoint; raises SignatureInvalid."""
+def check(checkpoint: Checkpoint, keys: Sequence[SigningKey]) -> None:
+    """Check that the key of its time signed a checkpoint: one that is retired signs none of a later date.
+
+    Raises SignatureInvalid.
+    """
     said = statement(Head(checkpoint.seq, checkpoint.hash), checkpoint.at)
     for key in keys:
+        if not key.signed_at(checkpoint.at):
+            continue
         try:
-            key.verify(said, checkpoint.signature)
+            key.verifier.verify(said, checkpoint.signature)
         except SignatureInvalid:
             continue
         return

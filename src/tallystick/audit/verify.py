@@ -6,9 +6,8 @@ from typing import Final
 from msgspec import Struct
 
 from tallystick.audit.chain import chained, read
-from tallystick.audit.checkpoints import check
+from tallystick.audit.checkpoints import SigningKey, check
 from tallystick.audit.model import START, Checkpoint, Link
-from tallystick.crypto.signing import Verifier
 from tallystick.errors import Malformed, SignatureInvalid
 
 FINDINGS_MAX: Final = 100  # findings told; a chain with more is no better known by reading them all
@@ -27,13 +26,13 @@ class Verifying:
     1. Numbers go up by one: nothing was removed, inserted or moved.
     2. Each hash is that of the bytes before it and its own: nothing was changed.
     3. The bytes are an entry with the number of their row.
-    4. Each checkpoint is signed by a key of the platform.
+    4. Each checkpoint is signed by the key that the platform had when it was made.
     5. The chain reaches each checkpoint and has its hash there: nothing was computed anew, nothing cut off.
     Left to the caller: to fetch checkpoints from a place that who wrote to the store could not write to as well.
     What came after the newest such checkpoint is shown whole, and not shown genuine.
     """
 
-    def __init__(self, checkpoints: Iterable[Checkpoint], keys: Sequence[Verifier]) -> None:
+    def __init__(self, checkpoints: Iterable[Checkpoint], keys: Sequence[SigningKey]) -> None:
         self._marks = sorted(checkpoints, key=lambda each: each.seq)
         self._keys = keys
         self._wanted: dict[int, set[bytes]] = {}

@@ -44,9 +44,14 @@ def mail_and_sms(settings: Settings, clock: Clock) -> dict[Medium, Carrier]:
 
 @contextlib.asynccontextmanager
 async def pin_process(desk: Office) -> AsyncIterator[PinProcess]:
-    """Run the process that holds PIN keys; raises Misconfigured when it does not come up."""
+    """Run the process that holds PIN keys; raises Misconfigured when it does not come up.
+
+    1. Its keys are made once, before any PIN key is stored: with PIN keys in the store a missing one stops the start.
+    """
     desk.layout.pins.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
-    pins = PinProcess(desk.layout.pins, desk.clock)
+    # 1.
+    stored = await desk.store.read(lambda books: books.pin_keys())
+    pins = PinProcess(desk.layout.pins, desk.clock, kept=bool(stored))
     try:
         await pins.start()
         yield pins

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from tallystick.adapters.store.sqlite import SqliteStore
 from tallystick.audit.chain import read
-from tallystick.audit.checkpoints import read_lines
+from tallystick.audit.checkpoints import SigningKey, read_lines
 from tallystick.audit.model import Action, Checkpoint, Link
 from tallystick.audit.verify import Fault, Verifying
 from tallystick.bootstrap.auditing import checkpoint_once
@@ -20,7 +20,7 @@ from tallystick.channels import operators
 from tallystick.cli.app import App, Group, pass_app
 from tallystick.cli.inputs import file_path
 from tallystick.cli.output import Failure
-from tallystick.crypto.signing import Verifier, load_public
+from tallystick.crypto.signing import Ed25519Public, load_public
 from tallystick.delivery.books import Books
 from tallystick.errors import Misconfigured
 from tallystick.runtime import Millis
@@ -169,8 +169,7 @@ def verify(
         raise click.UsageError("Give one of --store and --export.")
 
     async def work(desk: Office) -> Verifying:
-        keys: list[Verifier] = [*desk.keyring.identities]
-        keys += [load_public(path.read_bytes()) for path in public_keys]
+        keys = _identities(desk) + [SigningKey(load_public(path.read_bytes())) for path in public_keys]
         place = anchor or (desk.layout.root / desk.settings.audit.anchor if desk.settings.audit.anchor else None)
         marks = _anchored(place) if place is not None else []
         if exported is not None:
@@ -192,7 +191,16 @@ def verify(
     raise Failure(f"the audit chain was tampered with: see entry {min(each.seq for each in faults)}", TAMPERED_REMEDY)
 
 
-def _verified(marks: list[Checkpoint], keys: list[Verifier], links: list[Any]) -> Verifying:
+def _identities(desk: Office) -> list[SigningKey]:
+    """Return every identity key that ever was active, with its time."""
+    return [
+        SigningKey(Ed25519Public.from_raw(entry.public), entry.activated_at, entry.retired_at)
+        for entry in desk.keyring.entries
+        if entry.public is not None and entry.activated_at is not None
+    ]
+
+
+def _verified(marks: list[Checkpoint], keys: list[SigningKey], links: list[Any]) -> Verifying:
     verifying = Verifying(marks, keys)
     for link in links:
         if isinstance(link, Link):

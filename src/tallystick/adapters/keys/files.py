@@ -14,13 +14,14 @@ from tallystick.adapters.keys.directory import KeyDirectory
 from tallystick.adapters.keys.manifest import KeyEntry
 from tallystick.adapters.keys.wrapper import KeyWrapper
 from tallystick.crypto.kdf import KEY_BYTES
-from tallystick.crypto.signing import Algorithm, Ed25519Private, Ed25519Public
+from tallystick.crypto.signing import Algorithm, Ed25519Private
 from tallystick.crypto.versioned import VersionedKey
-from tallystick.errors import AlreadyExists, KeyUnknown, Misconfigured
+from tallystick.errors import AlreadyExists, KeyUnknown, Misconfigured, Unavailable
 from tallystick.runtime import Clock, Millis, Randomness
 from tallystick.security.ports import KeyState, Purpose
 
 LOOK_MS: Final = 1_000  # ms after which a running process notices a rotation at the latest, at its next use of a key
+RETIRED_MS: Final = 60_000  # ms a key is verify-only at least, and ms it makes anything without a look at the list
 TICK_MS: Final = 100  # ms within which two changes of a directory may bear the same time
 NS_PER_MS: Final = 1_000_000
 
@@ -55,16 +56,18 @@ class FileKeyring:
     """Hold the long-lived keys of a directory in memory (`security.ports.Keyring`).
 
     With `clock` the directory is looked at every LOOK_MS, when a key is asked for: a rotation by another process is
-    followed without a restart. When it cannot be read then, the keys so far stay in use, and a warning is logged.
+    followed without a restart. When it cannot be read then, a warning is logged, and the keys so far stay in use: for
+    RETIRED_MS to make anything, as no key is destroyed sooner after it was active; without an end to read.
     """
 
-    __slots__ = ("_changed_at", "_clock", "_held", "_looked_at", "_path", "_wrapper")
+    __slots__ = ("_changed_at", "_clock", "_held", "_looked_at", "_path", "_seen_at", "_wrapper")
 
     def __init__(self, path: Path, wrapper: KeyWrapper | None = None, clock: Clock | None = None) -> None:
         self._path = path
         self._wrapper = wrapper
         self._clock = clock
         self._looked_at = clock.now() if clock is not None else Millis(0)
+        self._seen_at = self._looked_at
         self._changed_at = 0
         self._held = self._read()
 
@@ -102,12 +105,6 @@ class FileKeyring:
         """The key that signs the published keys and the platform's own messages."""
         return self._fresh().identity
 
-    @property
-    def identities(self) -> tuple[Ed25519Public, ...]:
-        """The public halves of all identity keys there ever were, newest first: to verify what was signed before."""
-        known = [entry.public for entry in self._fresh().entries if entry.public is not None]
-        return tuple(Ed25519Public.from_raw(public) for public in reversed(known))
-
     def signer(self) -> "LiveIdentity":
         """Return a signer that always signs with the identity key of the moment."""
         return LiveIdentity(self)
@@ -123,12 +120,20 @@ class FileKeyring:
         return self._fresh().entries
 
     def key(self, purpose: Purpose) -> bytes:
-        """Return the secret of the active key."""
-        return self._fresh().active[purpose].secret
+        """Return the secret of the active key; raises Unavailable as `active` does."""
+        return self.active(purpose).secret
 
     def active(self, purpose: Purpose) -> VersionedKey:
-        """Return the key to seal, digest and sign with now."""
-        return self._fresh().active[purpose]
+        """Return the key to seal, digest and sign with now.
+
+        Raises:
+            Unavailable: the directory could not be read for RETIRED_MS: this key may be destroyed by now, and what is
+                made under it would be lost. Nothing is made until it can be read again.
+        """
+        held = self._fresh()
+        if self._clock is not None and not 0 <= self._clock.now() - self._seen_at < RETIRED_MS:
+            raise Unavailable("the key directory cannot be read, so nothing is made under its keys")
+        return held.active[purpose]
 
     def version(self, purpose: Purpose, version: int) -> VersionedKey:
         """Return the key of one version; raises KeyUnknown when it is destroyed or there was none."""
@@ -146,6 +151,7 @@ class FileKeyring:
             self._looked_at = self._clock.now()
             try:
                 self._look()
+                self._seen_at = self._looked_at
             except (Misconfigured, OSError) as error:
                 _log.warning("the key directory cannot be read, the keys so far stay in use: %s", error)
         return self._held

@@ -23,6 +23,7 @@ from tallystick.secret import Secret
 
 WRAPPING: Final = "wrapping.json"
 NEXT: Final = "wrapping.next.json"  # that of a passphrase some key files are sealed under already
+UNFINISHED: Final = "wrapping.next.json.part"  # one that a crash cut off: nothing is sealed under it
 PASSPHRASE_MIN: Final = 20  # characters; six words of a list of 7,776 have more, and 77 bits
 
 
@@ -46,7 +47,8 @@ class PassphraseWrapper:
     def prepare(cls, root: Path, passphrase: Secret, randomness: Randomness) -> Self:
         """Return the wrapper of a passphrase that is about to be the platform's; `adopt` makes it so.
 
-        Called again, after a crash, with the same passphrase it returns the same wrapper.
+        Called again, after a crash, with the same passphrase it returns the same wrapper. Salt and parameters are on
+        disk, whole, before it returns: nothing is ever sealed under a key that could not be made again.
 
         Raises:
             FieldInvalid: the passphrase is shorter than PASSPHRASE_MIN.
@@ -59,22 +61,21 @@ class PassphraseWrapper:
         salt = randomness.token(SALT_BYTES)
         key = _key(passphrase, salt, START_PARAMETERS)
         wrapping = _Wrapping(parameters=START_PARAMETERS, salt=salt, check=check_value(key))
-        fd = os.open(root / NEXT, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, FILE_MODE)
+        (root / UNFINISHED).unlink(missing_ok=True)
+        fd = os.open(root / UNFINISHED, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, FILE_MODE)
         with os.fdopen(fd, "wb") as file:
             file.write(msgspec.json.encode(wrapping))
             file.flush()
             os.fsync(fd)
+        (root / UNFINISHED).rename(root / NEXT)
+        _sync(root)
         return cls(key)
 
     @staticmethod
     def adopt(root: Path) -> None:
         """Make the prepared passphrase the one that `open` takes; every key file is sealed under it."""
         (root / NEXT).rename(root / WRAPPING)
-        fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        _sync(root)
 
     @classmethod
     def open(cls, root: Path, passphrase: Secret) -> Self:
@@ -95,6 +96,14 @@ class PassphraseWrapper:
             return box.unseal(self._key, wrapped, context)
         except EnvelopeUnopenable:
             raise Misconfigured("a key file does not open under the passphrase: it is damaged or was moved") from None
+
+
+def _sync(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _open(path: Path, passphrase: Secret) -> bytes:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from tallystick.adapters.keys import manifest
 from tallystick.adapters.keys.directory import KeyDirectory
-from tallystick.adapters.keys.files import LOOK_MS
+from tallystick.adapters.keys.files import LOOK_MS, RETIRED_MS
 from tallystick.adapters.keys.manifest import KeyEntry
 from tallystick.adapters.keys.wrapper import KeyWrapper
 from tallystick.crypto.kdf import KEY_BYTES
@@ -23,7 +23,6 @@ from tallystick.runtime import Millis, Randomness
 from tallystick.security.ports import KeyState, Purpose
 
 SETTLE_MS: Final = 2 * LOOK_MS  # ms a key is pending at least: until then every process that serves has read it
-RETIRED_MS: Final = 60_000  # ms a key is verify-only at least: what was begun under it is in the store by then
 
 
 class KeyRotation:

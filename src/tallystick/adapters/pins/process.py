@@ -99,11 +99,15 @@ class PinDesk:
 
 
 class PinProcess(PinDesk):
-    """Keep one PIN process for a directory of keys; use it as an asynchronous context."""
+    """Keep one PIN process for a directory of keys.
 
-    def __init__(self, directory: Path, clock: Clock) -> None:
+    `kept` says that PIN keys are stored: then its own keys are never made anew, nor after the first start.
+    """
+
+    def __init__(self, directory: Path, clock: Clock, *, kept: bool = False) -> None:
         self._directory = directory
         self._clock = clock
+        self._kept = kept
         self._process: Process | None = None
         self._turn = asyncio.Lock()
         self._failed_at: int | None = None
@@ -153,7 +157,7 @@ class PinProcess(PinDesk):
     async def _start(self) -> None:
         try:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-m", program.__name__, str(self._directory)),
+                *(sys.executable, "-I", "-m", program.__name__, str(self._directory), *([program.KEPT] * self._kept)),
                 stdin=PIPE,
                 stdout=PIPE,
                 start_new_session=True,  # Ctrl-C reaches the serving process only, which still drains
@@ -165,7 +169,7 @@ class PinProcess(PinDesk):
             await self._end()
             self._failed_at = self._clock.now()
             raise Unavailable("the PIN process does not start; try again") from failed
-        self._failed_at = None
+        self._failed_at, self._kept = None, True
 
     async def _end(self) -> None:
         """Kill it, and wait until it and its pipes are gone: it has nothing to finish."""

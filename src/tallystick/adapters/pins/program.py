@@ -1,9 +1,11 @@
-"""The PIN process: `python -I -m tallystick.adapters.pins.program DIRECTORY`, started by `adapters.pins.process`.
+"""The PIN process: `python -I -m tallystick.adapters.pins.program DIRECTORY [kept]`, see `adapters.pins.process`.
 
 **Not a payment HSM.** It answers one message after the other on its standard input and output, which only the process
-that started it has, and ends when that one ends. Its two keys are made at the first start, in files of its own.
+that started it has, and ends when that one ends. Its two keys are made at the first start, in files of its own;
+with `kept` they must be there already, as PIN keys are stored under them.
 """
 
+import fcntl
 import os
 import resource
 import stat
@@ -20,15 +22,36 @@ from tallystick.runtime import Randomness, SystemRandomness
 
 KEY_BYTES: Final = 32
 MASTER: Final = "master.key"
+KEPT: Final = "kept"
+UNFINISHED: Final = ".unfinished"  # end of the name of a key that is being written
 BINDING: Final = "binding.key"
 READY: Final = Done("ready")
 
 
-def load_box(directory: Path, randomness: Randomness) -> PinBox:
-    """Read the keys, or make them; raises Misconfigured for a directory or file that others may read."""
+def load_box(directory: Path, randomness: Randomness, *, kept: bool = False) -> PinBox:
+    """Read the keys, or make them unless PIN keys are `kept` under them; a key is on disk before it is used.
+
+    Raises:
+        Misconfigured: the directory or a file is open to others, a key is damaged, or one is missing and `kept`: a new
+            one would open nothing that is stored, so the operator restores it.
+    """
     if directory.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise Misconfigured("the directory of the PIN keys is open to others: chmod 700 it")
-    return PinBox(_key(directory / MASTER, randomness), _key(directory / BINDING, randomness), randomness)
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)  # another process may start at the same moment
+        for name in (MASTER, BINDING):
+            _destroy_unfinished(directory / f"{name}{UNFINISHED}")
+            if not (directory / name).exists():
+                if kept:
+                    raise Misconfigured(
+                        f"{name} is missing, and stored PIN keys are under it: restore it from a backup"
+                    )
+                _make(directory / name, randomness)
+        os.fsync(fd)
+        return PinBox(_read(directory / MASTER), _read(directory / BINDING), randomness)
+    finally:
+        os.close(fd)
 
 
 def serve(box: PinBox, incoming: BinaryIO, outgoing: BinaryIO) -> None:
@@ -46,11 +69,11 @@ def serve(box: PinBox, incoming: BinaryIO, outgoing: BinaryIO) -> None:
 
 
 def main() -> int:
-    """Serve the keys in the directory named by the only argument."""
+    """Serve the keys in the directory named by the first argument."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold PINs and PIN keys
     os.umask(0o077)
     try:
-        box = load_box(Path(sys.argv[1]), SystemRandomness())
+        box = load_box(Path(sys.argv[1]), SystemRandomness(), kept=KEPT in sys.argv[2:])
         serve(box, sys.stdin.buffer, sys.stdout.buffer)
     except TallystickError as refused:
         sys.stderr.write(f"tallystick PIN process: {refused.detail}\n")
@@ -58,21 +81,29 @@ def main() -> int:
     return 0
 
 
-def _key(path: Path, randomness: Randomness) -> bytes:
-    """Read a key, made whole or not at all: another process may start at the same moment."""
-    if not path.exists():
-        fresh = path.with_suffix(f".{os.getpid()}")
-        fresh.touch(mode=0o600, exist_ok=False)
-        with fresh.open("wb") as file:
-            file.write(randomness.token(KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            path.hardlink_to(fresh)
-        except FileExistsError:
-            pass
-        finally:
-            fresh.unlink()
+def _make(path: Path, randomness: Randomness) -> None:
+    """Make a key whole or not at all."""
+    fresh = path.with_name(f"{path.name}{UNFINISHED}")
+    fresh.touch(mode=0o600, exist_ok=False)
+    _write(fresh, randomness.token(KEY_BYTES))
+    fresh.rename(path)
+
+
+def _destroy_unfinished(path: Path) -> None:
+    """Overwrite and remove what a crash left."""
+    if path.exists():
+        _write(path, bytes(KEY_BYTES))
+        path.unlink()
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("r+b") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read(path: Path) -> bytes:
     if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise Misconfigured(f"{path.name} is readable by others: chmod 600 it")
     key = path.read_bytes()

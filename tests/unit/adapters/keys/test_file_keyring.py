@@ -8,9 +8,9 @@ from msgspec.structs import replace
 
 from tallystick.adapters.keys import manifest
 from tallystick.adapters.keys.directory import KeyDirectory
-from tallystick.adapters.keys.files import FileKeyring
+from tallystick.adapters.keys.files import LOOK_MS, RETIRED_MS, FileKeyring
 from tallystick.crypto.versioned import VersionedKey
-from tallystick.errors import AlreadyExists, KeyUnknown, Misconfigured
+from tallystick.errors import AlreadyExists, KeyUnknown, Misconfigured, Unavailable
 from tallystick.runtime import Millis, SystemRandomness
 from tallystick.security.ports import KeyState, Purpose
 from tallystick.testing.desk import SetClock
@@ -128,3 +128,22 @@ def test_two_active_keys_of_one_purpose_stop_the_process(tmp_path: Path) -> None
     rotated.activate(first=KeyState.ACTIVE)
     with pytest.raises(Misconfigured, match="not exactly one active key for vault"):
         FileKeyring.load(rotated.path)
+
+
+def test_nothing_is_made_under_a_key_that_may_be_destroyed_by_now_and_reading_goes_on(tmp_path: Path) -> None:
+    clock, rotated = SetClock(), Rotated(tmp_path / "keys")
+    keyring = FileKeyring.load(rotated.path, clock=clock)
+    clock.pass_by(5 * RETIRED_MS)
+    first = keyring.active(Purpose.VAULT)
+    rotated.path.rename(tmp_path / "away")
+    clock.pass_by(RETIRED_MS - 1)
+    assert first == keyring.active(Purpose.VAULT)
+    clock.pass_by(1)
+    for make in (keyring.active, keyring.key):
+        with pytest.raises(Unavailable):
+            make(Purpose.VAULT)
+    assert first == keyring.version(Purpose.VAULT, 1)
+    assert (first,) == keyring.readable(Purpose.VAULT)
+    (tmp_path / "away").rename(rotated.path)
+    clock.pass_by(LOOK_MS)
+    assert first == keyring.active(Purpose.VAULT)

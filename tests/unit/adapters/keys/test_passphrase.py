@@ -1,6 +1,7 @@
 """Key files under a passphrase: of no use to who copies them, and never half sealed for good."""
 
 from pathlib import Path
+from typing import Never
 
 import pytest
 
@@ -93,3 +94,21 @@ def test_protecting_goes_on_where_a_crash_stopped_it_and_leaves_no_clear_key(tmp
     assert all(KEY not in (tmp_path / "keys" / name).read_bytes() for name in names)
     with pytest.raises(Misconfigured, match="not the passphrase"):
         PassphraseWrapper.open(tmp_path, OTHER)
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "rename"])
+def test_a_crash_while_a_passphrase_is_prepared_leaves_nothing_in_the_way_of_the_next_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def crash(*_: object) -> Never:
+        raise OSError("the machine stopped")
+
+    places = {"write": "msgspec.json.encode", "fsync": "os.fsync", "rename": "pathlib.Path.rename"}
+    with monkeypatch.context() as crashing:
+        crashing.setattr(places[call], crash)
+        with pytest.raises(OSError, match="stopped"):
+            prepare(tmp_path)
+    prepare(tmp_path, OTHER)
+    PassphraseWrapper.adopt(tmp_path)
+    PassphraseWrapper.open(tmp_path, OTHER)
+    assert [WRAPPING] == [path.name for path in tmp_path.iterdir()]

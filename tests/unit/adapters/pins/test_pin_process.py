@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Never
 
 import pytest
 
@@ -172,3 +173,35 @@ def test_a_message_beyond_the_bound_is_never_read(length: int) -> None:
 
 def test_the_longest_message_is_within_the_bound() -> None:
     assert MESSAGE_MAX > len(frame(Bind(token="9" * 19, pan="9" * 19, payment_id="pay_" + "0" * 32))) * 8
+
+
+@pytest.mark.parametrize("name", [program.MASTER, program.BINDING])
+def test_a_key_that_is_lost_is_not_made_anew_while_pin_keys_are_stored_under_it(place: Path, name: str) -> None:
+    program.load_box(place, SeededRandomness())
+    program.load_box(place, SeededRandomness(), kept=True)
+    (place / name).unlink()
+    with pytest.raises(Misconfigured, match=f"{name} is missing.*restore it"):
+        program.load_box(place, SeededRandomness(), kept=True)
+    assert not (place / name).exists()
+
+
+async def test_a_process_that_started_once_never_makes_its_keys_anew(pins: PinProcess, place: Path) -> None:
+    await pins.make_key()
+    (place / program.MASTER).unlink()
+    await pins.aclose()
+    with pytest.raises(Unavailable):
+        await pins.make_key()
+    assert not (place / program.MASTER).exists()
+
+
+def test_a_crash_while_a_key_is_made_leaves_no_key_behind(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*_: object) -> Never:
+        raise OSError("the machine stopped")
+
+    with monkeypatch.context() as crashing:
+        crashing.setattr(Path, "rename", crash)
+        with pytest.raises(OSError, match="stopped"):
+            program.load_box(place, SeededRandomness())
+    assert [f"{program.MASTER}{program.UNFINISHED}"] == [path.name for path in place.iterdir()]
+    program.load_box(place, SeededRandomness())
+    assert {program.MASTER: 0o600, program.BINDING: 0o600} == modes(place)
