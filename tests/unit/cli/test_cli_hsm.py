@@ -42,6 +42,8 @@ def test_protected_keys_open_with_the_token_only(
     assert 1 == run("channel", "list").exit_code
     monkeypatch.setenv("TALLYSTICK_KEYS__PROVIDER", "pkcs11")
     assert [] == ask("channel", "list")
+    begun = [(each["outcome"], each["subjects"]) for each in ask("audit", "tail") if each["action"] == "keys.changed"]
+    assert [("token-key", [token_key]), ("protect", ["pkcs11"])] == begun
     assert {**made, "in_use": True} == ask("hsm", "status")
 
 

@@ -107,6 +107,8 @@ def test_a_key_is_rotated_its_records_sealed_anew_and_destroyed_only_then(
     }
     assert "destroyed" == ask("keys", "destroy", "at-rest", "1")["state"]
     assert not (platform / "keys" / "at-rest-1.key").exists()
+    begun = [(each["outcome"], each["subjects"]) for each in ask("audit", "tail") if each["action"] == "keys.changed"]
+    assert [("rotate", ["at-rest"]), ("destroy", ["at-rest"])] == begun
     assert 0 == run("doctor").exit_code
     assert channel["id"] == ask("channel", "list")[0]["id"]
     again = run("keys", "destroy", "at-rest", "2")
