@@ -136,7 +136,8 @@ class AcmeSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class ListenerSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where a further listener is.
 
-    `enrolment` is for invited parties, `status` for OCSP and the revocation list, `merchant` for the merchants' API.
+    `enrolment` is for invited parties, `status` for OCSP and the revocation list, `merchant` for the merchants' API,
+    `metrics` for the operator's Prometheus (a loopback address only).
     """
 
     host: str = "127.0.0.1"
@@ -186,6 +187,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     acme: AcmeSection | None = None
     enrolment: ListenerSection | None = None
     status: ListenerSection | None = None
+    metrics: ListenerSection | None = None
     pages: PagesSection | None = None
     merchant: ListenerSection | None = None
     policies: tuple[dict[str, Any], ...] = ()

@@ -351,6 +351,14 @@ async def test_lists_survive_a_restart_while_the_authoritys_server_is_away(liste
     listed.refuses(peer_of(leaf), CertificateRevoked, "was revoked")
 
 
+async def test_the_operator_is_told_when_the_list_of_each_authority_ends(listed: Listed) -> None:
+    assert {listed.anchor.id: (None, None)} == listed.lists.ends()
+    listed.files["i"].unlink()
+    await listed.look()
+    (root, issuing) = listed.lists.ends()[listed.anchor.id]
+    assert {None, True} == {each if each is None else each > listed.clock.now() for each in (root, issuing)}
+
+
 async def test_a_kept_list_that_was_altered_on_disk_is_not_believed(listed: Listed) -> None:
     await listed.look()
     kept = listed.lists.file(listed.anchor.id)

@@ -219,8 +219,7 @@ class RevocationList:
 
         Raises CertificateRevoked. Left to the caller: that this identity may do this.
         """
-        if not self._last_look <= now < self._next_look:
-            self._look(now)
+        self._look_when_due(now)
         # 1.
         if self._list is None or now >= self._list.next_update:
             raise CertificateRevoked("revocation cannot be checked: the revocation list is missing, unfit or ended")
@@ -230,6 +229,15 @@ class RevocationList:
         # 3.
         if now >= peer.not_after:
             raise CertificateRevoked("the client certificate has ended since the connection was made")
+
+    def ends_at(self, now: Millis) -> Millis | None:
+        """Return when the list at hand ends, None without one."""
+        self._look_when_due(now)
+        return self._list.next_update if self._list is not None else None
+
+    def _look_when_due(self, now: Millis) -> None:
+        if not self._last_look <= now < self._next_look:
+            self._look(now)
 
     def _look(self, now: Millis) -> None:
         self._last_look, self._next_look = now, Millis(now + CRL_LOOK_MS)

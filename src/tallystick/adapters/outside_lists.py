@@ -114,6 +114,15 @@ class OutsideLists:
             if link.serial in held.content.serials:
                 raise CertificateRevoked("the client certificate, or an authority above it, was revoked")
 
+    def ends(self) -> dict[str, tuple[Millis | None, ...]]:
+        """Return for each anchor with places for lists when that of each of its authorities ends, None without one."""
+        ends = {}
+        for anchor, kept in self._kept.items():
+            held = [kept.held.get(authority) for authority in kept.authorities.by_fingerprint]
+            if kept.sources:
+                ends[anchor] = tuple(each.content.next_update if each else None for each in held)
+        return ends
+
     async def look(self) -> bool:
         """Fetch every list that is due, side by side; True when one changed. Failures are logged and tried again."""
         now = self._clock.now()

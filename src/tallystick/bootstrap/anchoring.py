@@ -21,7 +21,8 @@ class Anchoring:
     def __init__(self, desk: Office) -> None:
         self._desk = desk
         self.lists = OutsideLists(desk.layout.anchors, desk.clock)
-        self.book = TrustBook(desk.ca.issuer.read_bytes(), RevocationList(desk.ca.crl, desk.ca.issuer), self.lists)
+        self.own = RevocationList(desk.ca.crl, desk.ca.issuer)
+        self.book = TrustBook(desk.ca.issuer.read_bytes(), self.own, self.lists)
         self.changes = 0
 
     async def look(self) -> None:

@@ -10,9 +10,11 @@ from typing import Final
 from tallystick.adapters.keys.epochs import FileEpochKeys
 from tallystick.adapters.keys.opening import FileOpeningKeys
 from tallystick.adapters.keys.receipts import IdentityReceipts
+from tallystick.adapters.metrics import Watched
 from tallystick.bootstrap.auditing import checkpointing
 from tallystick.bootstrap.listeners import further_listeners
 from tallystick.bootstrap.merchants import merchant_listener
+from tallystick.bootstrap.metrics import metrics
 from tallystick.bootstrap.office import Office, office, split_policies
 from tallystick.bootstrap.pages import pages
 from tallystick.bootstrap.parts import connector_registry, pin_process, pull_queue
@@ -20,7 +22,7 @@ from tallystick.bootstrap.presenting import Presenting, keeping
 from tallystick.bootstrap.timers import rewrapping, sweeping, telling
 from tallystick.channels.limiting import Limiter
 from tallystick.channels.model import PageKind
-from tallystick.config import Settings
+from tallystick.config import GatewaySettings, Settings
 from tallystick.crypto import kdf
 from tallystick.doubts import recover
 from tallystick.path import Platform
@@ -61,6 +63,7 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
         queue, pins = pull_queue(desk), await stack.enter_async_context(pin_process(desk))
         registry = connector_registry(desk, queue, presenting, pins)
         stack.push_async_callback(registry.aclose)
+        limiter = await _limiter(desk, stack)
         platform = Platform(
             store=desk.store,
             keyring=desk.keyring,
@@ -69,7 +72,7 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
             recovery_keys=recovery_keys,
             connectors=registry,
             stretcher=desk.stretcher,
-            counter=await _limiter(desk, stack),
+            counter=limiter,
             pins=pins,
             policies=table,
             clock=desk.clock,
@@ -78,9 +81,9 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
             independence=settings.pages.independence if settings.pages is not None else (),
         )
         await recover(platform)
-        for beside in (sweeping(platform, desk), telling(desk), rewrapping(desk)):
+        for beside in (sweeping(platform, desk), rewrapping(desk)):
             await stack.enter_async_context(beside)
-        streams = Streams(desk.store, desk.clock)
+        webhooks, streams = await stack.enter_async_context(telling(desk)), Streams(desk.store, desk.clock)
         carriers = Carriers(platform, streams.wake)
         stack.push_async_callback(carriers.drain)
         gateway = Gateway(
@@ -97,19 +100,23 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
             },
             guests=Notifications(platform, registry, streams.wake).handlers(),
         )
-        context = presenting.listener("gateway", clients=True)
-        address = settings.gateway
-        listener = Listener(gateway.app(), host=address.host, port=address.port, context=context)
-        await stack.enter_async_context(listener)
+        listener = await stack.enter_async_context(_gateway_listener(gateway, presenting, settings.gateway))
         page_ports = await stack.enter_async_context(pages(platform, desk, presenting, carriers, streams))
         merchant_port = await stack.enter_async_context(merchant_listener(platform, desk, presenting, carriers))
         for further in further_listeners(desk, presenting, platform.counter):
             await stack.enter_async_context(further)
+        watched = Watched(opening, registry, limiter, webhooks, gateway.answers)
+        await stack.enter_async_context(metrics(desk, presenting, watched))
         await stack.enter_async_context(keeping(presenting))
         stack.callback(streams.close)
         stack.callback(queue.close)
         _settle_memory()
         yield Running(platform=platform, port=listener.port, page_ports=page_ports, merchant_port=merchant_port)
+
+
+def _gateway_listener(gateway: Gateway, presenting: Presenting, address: GatewaySettings) -> Listener:
+    context = presenting.listener("gateway", clients=True)
+    return Listener(gateway.app(), host=address.host, port=address.port, context=context)
 
 
 async def _limiter(desk: Office, stack: contextlib.AsyncExitStack) -> Limiter:

@@ -53,8 +53,8 @@ async def rewrapping(desk: Office) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def telling(desk: Office) -> AsyncIterator[None]:
-    """Send webhooks while the context lasts."""
+async def telling(desk: Office) -> AsyncIterator[Sender]:
+    """Send webhooks while the context lasts; gives the one who sends them."""
     told = desk.settings.webhooks
     ca_file = desk.layout.root / told.ca if told.ca is not None else None
     poster = WebhookPoster(desk.clock, allow_private=told.allow_private, ca=ca_file)
@@ -69,7 +69,7 @@ async def telling(desk: Office) -> AsyncIterator[None]:
     courier = Courier(desk.store, sender, desk.clock, desk.randomness)
     task = asyncio.create_task(courier.run())
     try:
-        yield
+        yield sender
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):

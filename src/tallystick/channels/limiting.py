@@ -11,6 +11,7 @@ bucket, and memory stays bounded whoever floods it.
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -62,6 +63,8 @@ class Limiter:
         self._secret = secret
         self._limits = dict(limits)
         self._windows: dict[tuple[LimitKind, int], _Window] = {}
+        self.refused: Counter[LimitKind] = Counter()
+        """How many were refused since this process began."""
 
     def count(self, kind: LimitKind, subject: str | bytes) -> None:
         """Count one; raises TooMany when the limit of this window is passed, with the time until the next one.
@@ -74,6 +77,7 @@ class Limiter:
         bucket = self._bucket(subject)
         more = window.fresh.get(bucket, 0)
         if window.stored.get(bucket, 0) + more >= limit.count:
+            self.refused[kind] += 1
             raise TooMany("too many requests in this time", wait_ms=start + limit.window - now)
         window.fresh[bucket] = more + 1
 

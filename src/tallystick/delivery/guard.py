@@ -3,6 +3,7 @@
 Everything refused here is NotSent: the next candidate is tried, or the payment waits for the sweep.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
@@ -72,6 +73,8 @@ class GuardedConnector:
     def __init__(self, inner: Connector, back_end: BackEnd, clock: Clock) -> None:
         self.breaker = Breaker(back_end.failures_max)
         self.in_flight = 0
+        self.ended: Counter[str] = Counter()
+        """How many requests were `answered` (pending ones too) and `failed` since this connector was made."""
         self._inner = inner
         self._back_end = back_end
         self._clock = clock
@@ -145,11 +148,14 @@ class GuardedConnector:
         except Unfit:
             raise
         except OutcomePending:
+            self.ended["answered"] += 1
             self.breaker.succeed()
             raise
         except Exception:
+            self.ended["failed"] += 1
             self.breaker.fail(self._clock.now(), trial=trial)
             raise
+        self.ended["answered"] += 1
         self.breaker.succeed()
         return answer
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from tallystick.assembly.facts import PaymentState
+from tallystick.assembly.facts import DOUBTFUL_STATES, PaymentState
 from tallystick.assembly.model import PartFacts
 from tallystick.runtime import Millis
 from tallystick.secret import Secret
@@ -98,3 +98,31 @@ def told_reason(reason: str | None) -> str | None:
     An owner may have sent the parts itself. What tells more is the operator's.
     """
     return WRONG_LOGIN if reason in LOGIN_REASONS else reason
+
+
+class Ending(Struct, frozen=True):
+    """What of an event is counted: its `seq`, and the payment's state then and back end now."""
+
+    seq: int
+    state: PaymentState
+    back_end: str | None
+
+
+class Outbox(Struct, frozen=True):
+    """How many messages of one kind wait, and since when the oldest does."""
+
+    waiting: int
+    since: Millis | None
+
+
+class Backlog(Struct, frozen=True, kw_only=True):
+    """What waits in a store: payments that are joined and not final, by state, and messages to be sent."""
+
+    payments: dict[PaymentState, int]
+    notices: Outbox
+    webhooks: Outbox
+    dead_webhooks: int
+
+
+WAITING_STATES = DOUBTFUL_STATES | {PaymentState.JOINED, PaymentState.DELIVERING}
+"""States of a payment that is joined and not final."""

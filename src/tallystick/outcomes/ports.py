@@ -5,7 +5,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from tallystick.delivery.books import Books
-from tallystick.outcomes.model import Endpoint, Event, Webhook
+from tallystick.outcomes.model import Backlog, Ending, Endpoint, Event, Webhook
 from tallystick.runtime import Millis
 
 
@@ -85,7 +85,19 @@ class WebhookBook(Protocol):
         ...
 
 
-class OutcomeBooks(Books, EventBook, EndpointBook, WebhookBook, Protocol):
+class BacklogBook(Protocol):
+    """What the operator's metrics count."""
+
+    async def backlog(self) -> Backlog:
+        """Count what waits; the cost grows with what waits only."""
+        ...
+
+    async def endings_after(self, seq: int, limit: int) -> list[Ending]:
+        """List events with a higher `seq`, in order, with their payments' back ends."""
+        ...
+
+
+class OutcomeBooks(Books, EventBook, EndpointBook, WebhookBook, BacklogBook, Protocol):
     """All books of a store with those of this stage."""
 
 

@@ -4,6 +4,7 @@ A try is leased: its webhook is not due again before the lease is over, so that 
 node that dies in the middle leaves it to the next one.
 """
 
+from collections import Counter
 from typing import Final
 
 from msgspec.structs import replace
@@ -49,6 +50,8 @@ class Sender:
         self._identity = identity
         self._clock = clock
         self._randomness = randomness
+        self.ended: Counter[str] = Counter()
+        """How many tries `arrived` and `failed` since this process began."""
 
     async def due(self, each: int) -> list[Webhook]:
         """List webhooks that are due, at most `each` of one endpoint."""
@@ -69,6 +72,7 @@ class Sender:
             return
         posted, last = await self._post(endpoint, webhook)
         status = posted.status if posted is not None else 0
+        self.ended["arrived" if status in SUCCESSES else "failed"] += 1
         # 2.
         if status in SUCCESSES:
             await self._store.transact(lambda books: books.drop_webhook(webhook.id))

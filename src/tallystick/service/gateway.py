@@ -6,6 +6,7 @@ sender is signed: under the sender's own MAC key, or by the platform's identity 
 
 import functools
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
@@ -25,6 +26,7 @@ from tallystick.errors import (
     MethodRefused,
     NotFound,
     Refused,
+    TallystickError,
 )
 from tallystick.path import Platform, accept
 from tallystick.security.verify import verify
@@ -49,6 +51,7 @@ from tallystick.service.server import PEER
 
 JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
+OK: Final = "ok"
 METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 _NONCE: Final = re.compile(r';nonce="([A-Za-z0-9_-]{1,64})"')
 
@@ -73,6 +76,8 @@ class Gateway:
         self._carriers = carriers
         self._more = more or {}
         self._guests = guests or {}
+        self.answers: Counter[tuple[str, ...]] = Counter()
+        """How many answers an address (its pattern, without ids) gave by problem code, `ok` without one."""
         self._senders = Senders(platform.store, institutions, platform.keyring)
 
     def app(self) -> Router:
@@ -96,7 +101,8 @@ class Gateway:
 
     def _route(self, path: str, handlers: Mapping[str, Handler]) -> Route:
         async def respond(request: Request) -> Response:
-            return await self._answer(request, handlers.get(request.method, _nowhere if not handlers else _not_so))
+            handler = handlers.get(request.method, _nowhere if not handlers else _not_so)
+            return await self._answer(request, handler, f"{request.method} {path}")
 
         return Route(path, Endpoint(respond), methods=METHODS)
 
@@ -122,14 +128,17 @@ class Gateway:
             return _response(self._failure(refusal), problems.MEDIA_TYPE, {})
         return _response(Reply(200, keys.encode()), "application/jose", {})
 
-    async def _answer(self, request: Request, handler: Handler) -> Response:
+    async def _answer(self, request: Request, handler: Handler, address: str) -> Response:
         caller: Caller | None = None
+        code = OK
         try:
             caller = await self._caller(request)
             with acting(caller.actor):
                 reply, media_type = await handler(request, caller), JSON
         except Exception as error:  # noqa: BLE001 - the edge answers every failure, and says nothing about the unforeseen
             reply, media_type = self._failure(error), problems.MEDIA_TYPE
+            code = error.code if isinstance(error, TallystickError) else TallystickError.code
+        self.answers[address, code] += 1
         if reply.stream is not None:
             return _response(reply, EVENT_STREAM, {})
         return _response(reply, media_type, self._signature(caller, reply))

@@ -12,6 +12,7 @@ from tallystick.runtime import Clock, SystemClock
 from tallystick.testing.memory_access import MemoryApiKeys, MemoryProposals
 from tallystick.testing.memory_anchors import MemoryAnchors
 from tallystick.testing.memory_audit import MemoryAudit
+from tallystick.testing.memory_backlog import MemoryBacklog
 from tallystick.testing.memory_books import (
     MemoryChannels,
     MemoryConnectors,
@@ -38,6 +39,7 @@ T = TypeVar("T")
 
 @audited
 class MemoryBooks(
+    MemoryBacklog,
     MemoryKept,
     MemoryChannels,
     MemoryEnrolments,

@@ -226,3 +226,11 @@ def test_the_life_of_certificates_is_the_operators_within_the_bounds_of_the_prof
     for life in (LIFE_MIN_MS - 1, CHANNEL.life_max + 1):
         with pytest.raises(Misconfigured, match="the profile channel lives 1 to 2160 hours"):
             FileCa(ca.trust.parent, lives={"channel": life})
+
+
+def test_the_end_of_the_list_at_hand_is_told_and_nothing_without_one(ca: FileCa) -> None:
+    revocation = RevocationList(ca.crl, ca.issuer)
+    assert after(CRL_LIFE_MS) == revocation.ends_at(NOW)
+    ca.crl.unlink()
+    assert after(CRL_LIFE_MS) == revocation.ends_at(after(CRL_LOOK_MS - 1))
+    assert revocation.ends_at(after(CRL_LOOK_MS)) is None

@@ -87,16 +87,16 @@ async def test_windows_that_are_over_are_forgotten() -> None:
 
 
 async def test_a_try_with_a_card_is_counted_before_it_is_made_and_never_beyond_the_limit() -> None:
-    store, limit = MemoryStore(), RateLimit(count=2, window=10_000)
+    store, limit, kind = MemoryStore(), RateLimit(count=2, window=10_000), LimitKind.CREDENTIAL
     for _ in range(2):
-        await store.transact(lambda books: count_try(books, limit, b"card", Millis(3_000)))
+        await store.transact(lambda books: count_try(books, kind, limit, b"card", Millis(3_000)))
     for _ in range(3):
         with pytest.raises(TooMany):
-            await store.transact(lambda books: count_try(books, limit, b"card", Millis(3_000)))
+            await store.transact(lambda books: count_try(books, kind, limit, b"card", Millis(3_000)))
     (tally,) = await store.read(lambda books: books.tallies(Millis(0)))
-    kept = Tally(kind=LimitKind.CREDENTIAL, subject=b"card", window=Millis(0), ends_at=Millis(10_000), count=2)
+    kept = Tally(kind=kind, subject=b"card", window=Millis(0), ends_at=Millis(10_000), count=2)
     assert kept == tally
-    await store.transact(lambda books: count_try(books, limit, b"card", Millis(10_000)))
+    await store.transact(lambda books: count_try(books, kind, limit, b"card", Millis(10_000)))
 
 
 async def test_a_limit_that_was_set_holds_and_the_others_stay() -> None:
@@ -142,3 +142,11 @@ def test_a_limit_is_written_as_it_was_read(text: str) -> None:
 def test_every_kind_has_a_finite_limit() -> None:
     assert set(LimitKind) == set(DEFAULTS)
     assert all(limit == read_limit(write_limit(limit)) for limit in DEFAULTS.values())
+
+
+def test_refusals_are_counted_by_kind_for_the_operator() -> None:
+    counter = limiter(VirtualClock(Millis(20_000)))
+    use_up(counter)
+    use_up(counter)
+    counter.count(LimitKind.CHANNEL, "a")
+    assert {LimitKind.ELEMENT: 2} == counter.refused

@@ -228,3 +228,17 @@ async def test_a_clock_that_is_set_back_does_not_keep_the_circuit_open() -> None
     clock._now = Millis(START - 3_600_000)
     assert APPROVED == await guard.deliver(INSTRUCTION)
     assert FAILURES_MAX + 1 == len(inner.instructions)
+
+
+async def test_requests_that_left_are_counted_by_how_they_ended_and_no_others() -> None:
+    script = (APPROVED, DECLINED, OutcomePending("later"), OutcomeUnknown("time-out"), Unfit("no such card"))
+    guard, _, _ = guarded(*script, otherwise=OutcomeUnknown("time-out"))
+    await guard.deliver(INSTRUCTION)
+    await guard.deliver(INSTRUCTION)
+    await fail(guard, 1, OutcomePending)
+    await fail(guard, 1)
+    await fail(guard, 1, Unfit)
+    assert {"answered": 3, "failed": 1} == guard.ended
+    await fail(guard, FAILURES_MAX - 1)
+    await fail(guard, 1, NotSent)
+    assert {"answered": 3, "failed": FAILURES_MAX} == guard.ended

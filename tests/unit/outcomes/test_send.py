@@ -232,3 +232,13 @@ async def test_a_failure_does_not_bring_a_buried_webhook_back(world: World) -> N
     world.receiver = Slow()
     await world.sender.try_once(webhook)
     assert ([], 1) == (await world.waiting(), len(await world.dead()))
+
+
+async def test_tries_are_counted_by_how_they_ended(world: World) -> None:
+    await one_due(world)
+    sender = world.sender
+    world.receiver.script = [Posted(500), Posted(204)]
+    for _ in range(2):
+        (webhook,) = await world.waiting()
+        await sender.try_once(webhook)
+    assert {"failed": 1, "arrived": 1} == sender.ended

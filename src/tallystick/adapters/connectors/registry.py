@@ -119,6 +119,10 @@ class ConnectorRegistry:
             raise NotFound("no institution that tells outcomes by notifications has this id")
         return back_end, held.notifier
 
+    def opened(self) -> dict[str, GuardedConnector]:
+        """Return the connectors that are open now, by back end."""
+        return {institution: held.connector for institution, held in self._open.items()}
+
     async def aclose(self) -> None:
         """Close every connector."""
         for held in self._open.values():

@@ -16,6 +16,7 @@ from tallystick.adapters.store.drive import drive
 from tallystick.adapters.store.sqlite_access import SqliteApiKeys, SqliteProposals
 from tallystick.adapters.store.sqlite_anchors import SqliteAnchors
 from tallystick.adapters.store.sqlite_audit import SqliteAudit
+from tallystick.adapters.store.sqlite_backlog import SqliteBacklog
 from tallystick.adapters.store.sqlite_book import Cache
 from tallystick.adapters.store.sqlite_capabilities import SqliteCapabilities
 from tallystick.adapters.store.sqlite_channels import SqliteChannels
@@ -71,6 +72,7 @@ class SqliteBooks(
     SqliteIntents,
     SqlitePulls,
     SqliteWebhooks,
+    SqliteBacklog,
     SqliteKept,
     SqliteAudit,
 ):
