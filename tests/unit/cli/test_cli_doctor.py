@@ -146,7 +146,7 @@ def test_what_is_unsafe_fails_in_production_only_and_a_platform_made_safe_passes
 
 @pytest.mark.usefixtures("no_core")
 def test_the_demo_s_settings_never_pass_for_production(run: Run, platform: Path) -> None:
-    (platform / "tallystick.toml").write_text(world.SETTINGS.format(smtp_port=25))
+    (platform / "tallystick.toml").write_text(world.SETTINGS.format(smtp_port=25, pc_port=8446, phone_port=8447))
     assert {} == failing(run)
     assert ["mail encryption", "webhook addresses", "four eyes", "operators"] == list(failing(run, "--production"))
 
