@@ -16,7 +16,7 @@ from tallystick.crypto import httpsig, kdf
 from tallystick.crypto.binding import bind
 from tallystick.crypto.signing import HmacKey
 from tallystick.delivery.books import Books, Within
-from tallystick.errors import FieldInvalid, KeyUnknown, LinkRefused, NotFound
+from tallystick.errors import AlreadyExists, CredentialRefused, FieldInvalid, KeyUnknown, LinkRefused, NotFound
 from tallystick.messages import count_message
 from tallystick.path import Platform
 from tallystick.routing.model import BackEnd, RoutingTable, Status
@@ -29,7 +29,7 @@ from tallystick.security.ports import Purpose
 from tallystick.security.unseal import content_decoder, open_envelope, read_content, read_envelope
 from tallystick.security.verify import Verified, verify
 from tallystick.vault import holding, keep, signup, users
-from tallystick.vault.model import AccountCredential, CardCredential, Contact, Credential, Medium
+from tallystick.vault.model import AccountCredential, CardCredential, Contact, Credential, Medium, User
 from tallystick.vault.notices import Message, seal_notice
 from tallystick.vault.signup import Half
 from tallystick.wire.signup import FirstHalf, JoinChoice, Joined, JoinOffer, JoinWaiting, SecondHalf
@@ -135,7 +135,11 @@ async def second(platform: Platform, arrival: Arrival, issuer: str) -> Joined:
 
     1. The signature is by the code of a sign-up that waits: LinkRefused, SignatureInvalid, Stale.
     2. The half opens and every value has its form: Malformed, FieldInvalid.
-    3. The sign-up is used up, once: LinkRefused. The user name is free: AlreadyExists, and nothing is used up.
+    3. The user name is free, or it is this payer's: the contact is the registered one and the password is right, its
+       try counted before. Else AlreadyExists, always the same, and nothing is used up.
+    4. The sign-up is used up, once: LinkRefused.
+
+    A payer who is registered so stores a credential for one more institution.
     """
     # 1.
     sign_up, half = await _found(platform, arrival)
@@ -145,23 +149,17 @@ async def second(platform: Platform, arrival: Arrival, issuer: str) -> Joined:
     credential = _credential(half, told)
     table = await platform.store.read(lambda books: books.routing_table())
     back_end = _back_end(table, half.institution)
-    user, owner = await users.prepare(
-        platform.keyring,
-        platform.stretcher,
-        platform.clock,
-        platform.randomness,
-        username=half.username,
-        password=told.password,
-        contact=half.contact,
-    )
+    # 3.
+    user, owner = await _payer(platform, half, told.password)
 
     async def work(books: Books) -> Joined:
-        # 3.
+        # 4.
         await books.remember_nonce(verified.sender, verified.nonce, Millis(arrival.at + limits.NONCE_KEPT_MS))
         if not await books.drop_sign_up(sign_up):
             raise LinkRefused("no sign-up waits under this code")
         inside = Within(books)
-        await users.add(inside, platform.keyring, half.username, user)
+        if user is not None:
+            await users.add(inside, platform.keyring, half.username, user)
         await keep.store_credential(inside, platform.clock, owner=owner, institution=back_end, credential=credential)
         app = None
         if told.app:
@@ -173,6 +171,26 @@ async def second(platform: Platform, arrival: Arrival, issuer: str) -> Joined:
 
     with acting(f"{PAGE}{PageKind.PHONE}:join"):  # the sign-up's own name is a function of the code that was typed
         return await platform.store.transact(work)
+
+
+async def _payer(platform: Platform, half: Half, password: Secret) -> tuple[User | None, users.Unlocked]:
+    """Prepare a new payer, or unlock the one who has this name, contact and password; else AlreadyExists."""
+    digests = users.digest_name(platform.keyring, half.username)
+    known = await platform.store.read(lambda books: books.user_named(digests))
+    ports = platform.keyring, platform.stretcher, platform.clock
+    if known is None:
+        return await users.prepare(
+            *ports, platform.randomness, username=half.username, password=password, contact=half.contact
+        )
+    taken = AlreadyExists("this user name is another payer's, or the password is not the one registered")
+    try:
+        registered = users.open_contact(platform.keyring, known)
+        owner = await users.verify(platform.store, *ports, username=half.username, password=password)
+    except CredentialRefused:
+        raise taken from None
+    if not {half.contact.phone, half.contact.email} - {None} <= {registered.phone, registered.email}:
+        raise taken
+    return None, owner
 
 
 async def _found(platform: Platform, arrival: Arrival) -> tuple[str, Half]:

@@ -168,6 +168,32 @@ async def test_a_page_does_not_tell_whether_a_name_is_taken_and_the_phone_does(p
     assert (409, "already_exists") == code_of(await place.second(who))
 
 
+async def test_a_registered_payer_stores_a_credential_for_one_more_institution(place: Place) -> None:
+    await place.first()
+    await place.second(await place.code())
+    await place.first(institution=CARDS.id, account=None, pan="6250947000000014")
+    assert 201 == (await place.second(await place.code(), secret=None)).status
+    kinds = [type(await place.stored(each.id)).__name__ for each in (WALLET, CARDS)]
+    assert ["AccountCredential", "CardCredential"] == kinds
+
+
+@pytest.mark.parametrize(
+    ("contact", "password"),
+    [("thief@example.org", SECOND["password"]), ("lihua@example.org", "not the password")],
+    ids=["another contact", "another password"],
+)
+async def test_nobody_else_stores_a_credential_under_a_name_that_is_taken(
+    place: Place, contact: str, password: str
+) -> None:
+    await place.first()
+    await place.second(await place.code())
+    await place.first(email=contact, institution=CARDS.id, account=None, pan="6250947000000014")
+    answer = await place.second(await place.code(), secret=None, password=password)
+    assert (409, "already_exists") == code_of(answer)
+    with pytest.raises(CredentialRefused, match="no_credential"):
+        await place.stored(CARDS.id)
+
+
 async def test_one_contact_gets_ten_codes_an_hour(place: Place) -> None:
     answers = [(await place.first(username=f"name{n}")).status for n in range(11)]
     assert [202] * 10 + [429] == answers
