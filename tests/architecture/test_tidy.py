@@ -250,6 +250,7 @@ def test_the_drawn_error_tree_is_the_real_one_in_names_and_in_branches() -> None
 WATCH = '''
 import importlib, os, pkgutil, sys, threading
 PACKAGE = sys.argv[1]
+OWN = importlib.util.find_spec(PACKAGE).submodule_search_locations[0] + os.sep
 ALWAYS = {"socket.bind", "socket.connect", "subprocess.Popen", "os.mkdir", "os.remove", "os.system", "sqlite3.connect"}
 acts = []
 
@@ -263,7 +264,7 @@ def ours():
     """Tell whether a module of the package acts, rather than the import system reading it."""
     frame = sys._getframe(2)
     while frame is not None and "importlib" not in frame.f_code.co_filename:
-        if f"{os.sep}{PACKAGE}{os.sep}" in frame.f_code.co_filename:
+        if frame.f_code.co_filename.startswith(OWN):
             return True
         frame = frame.f_back
     return False

@@ -110,7 +110,7 @@ async def test_custodians_start_a_platform_by_piping_enough_shares_and_too_few_d
         assert "approved" == await live.outcome(before)
         await live.disconnect()
         await live.child.stop()
-        assert 0 < protect_by_shares(live.data, KeysSection(), Secret(papers[0] + papers[2]))
+        assert 0 < protect_by_shares(live.data, KeysSection(), Secret(papers[0] + papers[2]), lambda: None)
         with (live.data / "tallystick.toml").open("a") as settings:
             settings.write('\n[keys]\nprovider = "shares"\n')
         serve = [*MODULE, "--data", str(live.data), "serve"]

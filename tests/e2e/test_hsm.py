@@ -20,7 +20,7 @@ def go_over(live: Live, token: SoftToken) -> KeysSection:
     """Put a stopped platform's keys under a new key of the token; return its settings of keys."""
     section = KeysSection(module=token.module, token=LABEL, key=KEY, pin=Secret(PIN))
     open_token(section).make(KEY)
-    assert 0 < protect_by_token(live.data, section, KEY)
+    assert 0 < protect_by_token(live.data, section, KEY, lambda: None)
     with (live.data / "tallystick.toml").open("a") as settings:
         settings.write(f'\n[keys]\nprovider = "pkcs11"\nmodule = "{token.module}"\ntoken = "{LABEL}"\nkey = "{KEY}"\n')
     return section
