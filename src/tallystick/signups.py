@@ -29,7 +29,7 @@ from tallystick.security.ports import Purpose
 from tallystick.security.unseal import content_decoder, open_envelope, read_content, read_envelope
 from tallystick.security.verify import Verified, verify
 from tallystick.vault import holding, keep, signup, users
-from tallystick.vault.model import AccountCredential, CardCredential, Contact, Credential, Medium, User
+from tallystick.vault.model import AccountCredential, CardCredential, Contact, Credential, Medium, SignUp, User
 from tallystick.vault.notices import Message, seal_notice
 from tallystick.vault.signup import Half
 from tallystick.wire.signup import FirstHalf, JoinChoice, Joined, JoinOffer, JoinWaiting, SecondHalf
@@ -116,17 +116,16 @@ async def first(platform: Platform, arrival: Arrival) -> Millis:
 async def waiting(platform: Platform, arrival: Arrival) -> JoinWaiting:
     """Tell the phone page, which has the code, what waits; raises LinkRefused, SignatureInvalid, Stale."""
     sign_up, half = await _found(platform, arrival)
-    verify(arrival, _sender(sign_up), HmacKey(half.key))
+    verify(arrival, _sender(sign_up.id), HmacKey(half.key))
     table = await platform.store.read(lambda books: books.routing_table())
     back_end = _back_end(table, half.institution)
-    found = await platform.store.read(lambda books: books.sign_up(sign_up))
     return JoinWaiting(
         username=half.username,
         institution=back_end.name,
         card="pan" in half.fields,
         keys=platform.opening_keys.published(arrival.at),
         now=arrival.at,
-        expires_at=found.expires_at if found is not None else arrival.at,
+        expires_at=sign_up.expires_at,
     )
 
 
@@ -143,7 +142,7 @@ async def second(platform: Platform, arrival: Arrival, issuer: str) -> Joined:
     """
     # 1.
     sign_up, half = await _found(platform, arrival)
-    verified = verify(arrival, _sender(sign_up), HmacKey(half.key))
+    verified = verify(arrival, _sender(sign_up.id), HmacKey(half.key))
     # 2.
     told = read_content(_open(platform, arrival, verified), _second)
     credential = _credential(half, told)
@@ -155,7 +154,7 @@ async def second(platform: Platform, arrival: Arrival, issuer: str) -> Joined:
     async def work(books: Books) -> Joined:
         # 4.
         await books.remember_nonce(verified.sender, verified.nonce, Millis(arrival.at + limits.NONCE_KEPT_MS))
-        if not await books.drop_sign_up(sign_up):
+        if not await books.drop_sign_up(sign_up.id):
             raise LinkRefused("no sign-up waits under this code")
         inside = Within(books)
         if user is not None:
@@ -193,10 +192,12 @@ async def _payer(platform: Platform, half: Half, password: Secret) -> tuple[User
     return None, owner
 
 
-async def _found(platform: Platform, arrival: Arrival) -> tuple[str, Half]:
+async def _found(platform: Platform, arrival: Arrival) -> tuple[SignUp, Half]:
     name = httpsig.parse_signature(arrival.headers).keyid
-    sign_up = await platform.store.read(lambda books: books.sign_up(name))
-    return name, signup.unseal(platform.epochs, sign_up, arrival.at)
+    found = await platform.store.read(lambda books: books.sign_up(name))
+    if found is None:
+        raise LinkRefused("no sign-up waits under this code")
+    return found, signup.unseal(platform.epochs, found, arrival.at)
 
 
 def _open(platform: Platform, arrival: Arrival, verified: Verified) -> bytes:

@@ -35,10 +35,10 @@ def seal(epochs: EpochKeys, sign_up_id: str, half: Half, now: Millis) -> SignUp:
     return SignUp(id=sign_up_id, epoch=epoch, sealed=sealed, expires_at=Millis(now + limits.SECRET_LIFE_MS))
 
 
-def unseal(epochs: EpochKeys, sign_up: SignUp | None, now: Millis) -> Half:
-    """Open a first half; raises LinkRefused, always the same, when there is none, or its time is over."""
+def unseal(epochs: EpochKeys, sign_up: SignUp, now: Millis) -> Half:
+    """Open a first half; raises LinkRefused, always the same, when its time is over."""
     try:
-        if sign_up is None or now >= sign_up.expires_at:
+        if now >= sign_up.expires_at:
             raise LinkRefused("no sign-up waits under this code")
         opened = box.unseal(epochs.key(sign_up.epoch), sign_up.sealed, bind(_LABEL, sign_up.id))
     except (KeyUnknown, EnvelopeUnopenable):
