@@ -17,8 +17,9 @@ from tallystick.assembly.facts import FINAL_STATES
 from tallystick.assembly.model import Payment
 from tallystick.bootstrap.layout import create
 from tallystick.bootstrap.office import Office, office
+from tallystick.channels import limiting
 from tallystick.channels.admit import CHANNEL_URI, INSTITUTION_URI
-from tallystick.channels.model import ChannelKind
+from tallystick.channels.model import ChannelKind, LimitKind
 from tallystick.cli import administer, profiles
 from tallystick.cli.demo.processes import Child
 from tallystick.crypto import x509
@@ -29,6 +30,7 @@ from tallystick.routing.model import BackEnd
 from tallystick.sdk.client import TallystickClient
 from tallystick.sdk.settings import Profile, ProfileFile, load_profile
 from tallystick.secret import Secret
+from tallystick.security.access_keys import KeyringAccess
 from tallystick.testing.sandbox import record
 from tallystick.testing.sandbox.record import Entry
 from tallystick.testing.sandbox.unionpay import UnionPaySandbox
@@ -188,11 +190,20 @@ async def live_platform(home: Path, *, delay_s: float = 1.0) -> AsyncIterator[Li
             live = Live(home, sandbox, bank, Child("the platform", arguments, home / "platform.log"))
             for name, fields in CHANNELS.items():
                 await enrol(live, desk, name, fields)
+            await allow_one_card(desk)
         # From here on the platform's process is the only one that has the database open, as in real operation.
         stack.push_async_callback(live.child.stop)
         stack.push_async_callback(live.disconnect)
         await live.start()
         yield live
+
+
+async def allow_one_card(desk: Office) -> None:
+    """Let the one card that everybody pays with here be tried as often as a test likes."""
+    often, keys, at = limiting.read_limit("1000000/1h"), KeyringAccess(desk.keyring), desk.clock.now()
+    await desk.store.transact(
+        lambda books: limiting.change(books, keys, LimitKind.CREDENTIAL, often, author="tests", at=at)
+    )
 
 
 async def connected_bank(desk: Office, home: Path, delay_s: float) -> tuple[UnionPaySandbox, BackEnd]:

@@ -121,7 +121,6 @@ async def test_no_request_fails_while_every_kind_of_key_is_rotated(live: Live) -
     endpoint = await operator(
         live, "webhook", "add", shop, "https://localhost:1/x", "--secret-out", str(live.home / "w")
     )
-    await operator(live, *MANY)
     async with Traffic(live).flowing() as traffic:
         await traffic.more()
         for purpose in STORED:
