@@ -9,6 +9,7 @@ import itertools
 import secrets
 import ssl
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import httpx2
@@ -23,6 +24,7 @@ from tallystick.wire.part import PartContent, PhoneElement, WireOrder
 
 PAN = "6250947000000014"
 POLICY = "card"
+ACCEPTED = 202
 
 
 @dataclass
@@ -36,7 +38,7 @@ class Payment:
 
 @dataclass
 class Load:
-    """What a run measured; times are monotonic nanoseconds."""
+    """What a run measured; times are monotonic nanoseconds, `refused` counts parts."""
 
     sent: dict[int, int] = field(default_factory=dict)
     refused: int = 0
@@ -52,8 +54,19 @@ async def held_keys(profile: Profile) -> HeldKeys:
     return held
 
 
-def prepare(pc: Profile, phone: Profile, keys: HeldKeys, numbers: "itertools.count[int]", count: int) -> list[Payment]:
-    """Seal and sign both messages of `count` payments."""
+Halves = Callable[[int], tuple[PartContent, PartContent]]
+
+
+def prepare(
+    pc: Profile,
+    phone: Profile,
+    keys: HeldKeys,
+    numbers: "itertools.count[int]",
+    count: int,
+    halves: Halves | None = None,
+) -> list[Payment]:
+    """Seal and sign both messages of `count` payments, by default of embodiment 1."""
+    write = halves or card_halves
     key, created = keys.newest(int(time.time() * 1000)), int(time.time())  # type: ignore[arg-type]
 
     def message(profile: Profile, content: PartContent) -> bytes:
@@ -71,13 +84,22 @@ def prepare(pc: Profile, phone: Profile, keys: HeldKeys, numbers: "itertools.cou
 
     made = []
     for number in itertools.islice(numbers, count):
-        element = PhoneElement(phone=f"+86138{number:08d}")
-        order = WireOrder(payee="Bench", amount=number + 1, currency="CNY", reference=f"bench-{number}")
-        card = {"pan": Secret(PAN), "expiry": Secret("3012")}
-        first = PartContent(policy=POLICY, element=element, fields=card, order=order)
-        second = PartContent(policy=POLICY, element=element, fields={"pin_block": pin_block_1(Secret("135790"))})
+        first, second = write(number)
         made.append(Payment(number + 1, message(pc, first), message(phone, second)))
     return made
+
+
+def card_halves(number: int) -> tuple[PartContent, PartContent]:
+    """Write the two parts of an embodiment 1 payment: card number by PC, PIN by phone."""
+    element = PhoneElement(phone=f"+86138{number:08d}")
+    card = {"pan": Secret(PAN), "expiry": Secret("3012")}
+    first = PartContent(policy=POLICY, element=element, fields=card, order=order(number))
+    return first, PartContent(policy=POLICY, element=element, fields={"pin_block": pin_block_1(Secret("135790"))})
+
+
+def order(number: int) -> WireOrder:
+    """Return what payment `number` is for; its amount is how the back end's acknowledgement is found."""
+    return WireOrder(payee="Bench", amount=number + 1, currency="CNY", reference=f"bench-{number}")
 
 
 def encode(request: Request) -> bytes:
@@ -122,16 +144,19 @@ async def connect(pc: Profile, phone: Profile, port: int, workers: int) -> list[
     return pairs
 
 
-async def run(payments: list[Payment], pairs: list[tuple[Connection, Connection]]) -> Load:
-    """Send all payments, one at a time on each pair of connections; returns when every part is acknowledged."""
+async def run(payments: list[Payment], pairs: list[tuple[Connection, Connection]], *, second: bool = True) -> Load:
+    """Send all payments, one at a time on each pair of connections; returns when every part is acknowledged.
+
+    Without `second` only part one of each is sent: the payments stay open.
+    """
     load, waiting = Load(), iter(payments)
 
-    async def work(first: Connection, second: Connection) -> None:
+    async def work(pc: Connection, phone: Connection) -> None:
         for payment in waiting:
-            status = await first.exchange(payment.first)
-            load.sent[payment.amount] = time.monotonic_ns()
-            both = (status, await second.exchange(payment.second))
-            load.refused += both != (202, 202)
+            load.refused += await pc.exchange(payment.first) != ACCEPTED
+            if second:
+                load.sent[payment.amount] = time.monotonic_ns()
+                load.refused += await phone.exchange(payment.second) != ACCEPTED
 
     await asyncio.gather(*(work(*pair) for pair in pairs))
     return load

@@ -1,6 +1,7 @@
 """The server under measurement: the whole platform, or an echo behind the same listener; pinned to one core.
 
-Run by bench/__main__.py as `python -m bench.server DATA_DIR {platform|echo} [PROFILE_FILE]`. Prints `READY <port>`.
+Run as `python -m bench.server DATA_DIR {platform|echo} [PROFILE_FILE]`, or with `workers N` for the product's own
+command with so many processes. Prints `READY <port>`.
 """
 
 import asyncio
@@ -48,6 +49,19 @@ async def main(data: Path, what: str) -> None:
 
 if __name__ == "__main__":
     os.sched_setaffinity(0, {CORE})
+    if sys.argv[2] == "workers":
+        serve = [
+            "-m",
+            "tallystick.cli.main",
+            "--data",
+            sys.argv[1],
+            "serve",
+            "--log-level",
+            "error",
+            "--workers",
+            sys.argv[3],
+        ]
+        os.execv(sys.executable, [sys.executable, *serve])  # noqa: S606 - our own command
     profile = cProfile.Profile() if len(sys.argv) > 3 else None
     if profile is not None:
         profile.enable()

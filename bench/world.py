@@ -22,6 +22,7 @@ from tallystick.crypto.mac import MacAlgorithm
 from tallystick.iso8583.framing import Deframer, LengthHeader, frame
 from tallystick.iso8583.message import Codec
 from tallystick.iso8583.spec import specification
+from tallystick.routing.model import NumberPolicy
 from tallystick.sdk.settings import Profile, load_profile
 from tallystick.security.access_keys import KeyringAccess
 
@@ -84,6 +85,7 @@ class World:
     desk: Office
     back_end: InstantBackEnd
     home: Path
+    institution: str
     _channels: dict[str, administer.NewChannel] = field(default_factory=dict)
 
     def profile(self, name: str, port: int) -> Profile:
@@ -94,20 +96,32 @@ class World:
         return load_profile(directory / profiles.FILE_NAME)
 
 
+async def _lift_limits(desk: Office) -> None:
+    """All payments of a run are of one card, and a payer of embodiment 2 pays again and again."""
+    often, keys, at = read_limit(f"{COUNT_MAX}/24h"), KeyringAccess(desk.keyring), desk.clock.now()
+    for kind in (LimitKind.CREDENTIAL, LimitKind.ELEMENT, LimitKind.CHANNEL, LimitKind.NETWORK):
+        await desk.store.transact(
+            lambda books, kind=kind: limiting.change(books, keys, kind, often, author="bench", at=at)  # type: ignore[misc]
+        )
+
+
 @contextlib.asynccontextmanager
-async def world(home: Path) -> AsyncIterator[World]:
+async def world(home: Path, store: str = "sqlite") -> AsyncIterator[World]:
     """Build it all in `home`."""
+    if store != "sqlite":
+        raise NotImplementedError(store)
     data = home / "platform"
     create(data, SETTINGS)
     async with office(data, config.load(data, {})) as desk:
         await Presenting(desk).ensure()
-        # All payments of a run are of one card.
-        often, keys, at = read_limit(f"{COUNT_MAX}/24h"), KeyringAccess(desk.keyring), desk.clock.now()
-        await desk.store.transact(
-            lambda books: limiting.change(books, keys, LimitKind.CREDENTIAL, often, author="bench", at=at)
-        )
+        await _lift_limits(desk)
         institution = await administer.add_institution(
-            desk, name="UnionPay", connector="iso8583", schemes=frozenset({"unionpay"})
+            desk,
+            name="UnionPay",
+            connector="iso8583",
+            schemes=frozenset({"unionpay"}),
+            issuer=True,
+            numbers=NumberPolicy.BACK_END,
         )
         key = x509.new_private_key()
         csr = x509.make_csr(key, uri=f"tallystick:institution:{institution.id}", dns=(NAME,), common_name="bench")
@@ -130,8 +144,8 @@ async def world(home: Path) -> AsyncIterator[World]:
             "pin_key": pin_key.hex(),
         }
         await administer.set_connector(desk, institution.id, settings)
-        made = World(data, desk, back_end, home)
-        for name, fields in (("pc", "pan expiry order"), ("phone", "pin_block")):
+        made = World(data, desk, back_end, home, institution.id)
+        for name, fields in (("pc", "pan expiry username order"), ("phone", "pin_block password")):
             made._channels[name] = await administer.add_channel(  # noqa: SLF001 - the builder of this very class
                 desk, name=name, kind=ChannelKind.PC_BROWSER, fields=frozenset(fields.split())
             )
