@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from tallystick import limits
 from tallystick.errors import Misconfigured
 from tallystick.secret import Secret
 
@@ -172,9 +173,25 @@ class PagesSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     allow_card_pin_on_page: Literal[False] = False
 
 
+class ServeSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How `tallystick serve` runs (docs/operations/processes.md).
+
+    `workers` are the processes that share the listeners. `shed_delay_s` is how long a node that was told to end serves
+    on while it says that it is not ready, so that balancers notice. The bounds are those of one process: parts being
+    accepted and payments carried, connections and requests of each listener.
+    """
+
+    workers: Annotated[int, Meta(ge=1, le=64)] = 1
+    shed_delay_s: Annotated[float, Meta(ge=0, le=300)] = 0.0
+    payments_max: Annotated[int, Meta(ge=1, le=limits.PATHS_IN_FLIGHT_MAX)] = limits.PATHS_IN_FLIGHT_MAX
+    connections_max: Annotated[int, Meta(ge=1, le=limits.CONNECTIONS_MAX)] = limits.CONNECTIONS_MAX
+    requests_max: Annotated[int, Meta(ge=1, le=limits.REQUESTS_MAX)] = limits.REQUESTS_MAX
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings of one platform; `policies` adds split policies to those built in."""
 
+    serve: ServeSection = ServeSection()
     gateway: GatewaySettings = GatewaySettings()
     smtp: SmtpSection | None = None
     sms: SmsSection | None = None

@@ -55,7 +55,13 @@ DELIVERY_TIMEOUT_S: Final = 20.0  # s to wait for a back end's answer
 RECOVERY_LIFE_MS: Final = 24 * 3_600_000  # ms an unknown outcome is inquired and reversed before a person takes over
 RECOVERY_KEY_GRACE_MS: Final = 60_000  # ms a recovery key outlives its epoch at least: intents under way are recorded
 ATTEMPTS_MAX: Final = 128  # intents of one payment: one try per candidate every few seconds of a secret's life
-PATHS_IN_FLIGHT_MAX: Final = 512  # payments carried at the same time; more are answered 503 before acceptance
+PATHS_IN_FLIGHT_MAX: Final = 512  # parts being accepted and payments carried by one process; more are answered 503
+
+# Listeners
+CONNECTIONS_MAX: Final = 4096  # connections of one listener; requests on further ones are answered 503
+REQUESTS_MAX: Final = 1024  # requests of one listener in flight, streams among them; more are answered 503
+HIGH_WATER: Final = 0.75  # part of a bound from which on a process says that it is not ready: before it refuses
+LOW_WATER: Final = 0.5  # part of a bound below which it says that it is ready again
 
 # Merchants' API
 METADATA_MAX: Final = 20  # entries that a merchant attaches to a payment

@@ -18,9 +18,10 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 from tallystick import config, payers
 from tallystick.assembly.model import Payment
 from tallystick.bootstrap.layout import create
+from tallystick.bootstrap.listening import Running
 from tallystick.bootstrap.office import Office, office
 from tallystick.bootstrap.pages import page_origins
-from tallystick.bootstrap.serving import Running, serving
+from tallystick.bootstrap.serving import serving
 from tallystick.channels.model import ChannelKind, PageKind
 from tallystick.cli import administer, profiles
 from tallystick.cli.demo.back_ends import ACCOUNT_SECRET, REST_ACCOUNT, start_rest

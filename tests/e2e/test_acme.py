@@ -20,6 +20,7 @@ from tallystick import config
 from tallystick.adapters.acme import AcmeCertifier
 from tallystick.adapters.ca_files import FileCa
 from tallystick.adapters.platform_certificate import CertificateFiles
+from tallystick.bootstrap.acme import acme
 from tallystick.bootstrap.layout import Layout, create
 from tallystick.bootstrap.office import office
 from tallystick.bootstrap.presenting import Presenting, keeping
@@ -30,6 +31,7 @@ from tallystick.crypto.x509 import belongs, make_csr, new_private_key, read_cert
 from tallystick.errors import Unavailable
 from tallystick.runtime import Millis, SystemClock
 from tallystick.service.challenges import ChallengeDesk
+from tallystick.service.doors import Doors
 from tallystick.service.server import Listener
 
 pytestmark = pytest.mark.e2e
@@ -185,7 +187,7 @@ async def test_listeners_go_over_to_the_acme_certificate_and_its_successor_witho
 
         async with Listener(nothing, host="127.0.0.1", port=0, context=context, stop_grace_s=1) as listener:
             assert await serial(by_own)  # until the authority has issued one
-            async with keeping(presenting):
+            async with Doors({}) as doors, keeping(presenting, await acme(doors, desk)):
                 await until(lambda: _is(serial(by_acme)))
                 first = await serial(by_acme)
                 assert "" == await serial(by_own)

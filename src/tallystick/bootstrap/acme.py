@@ -4,11 +4,11 @@ from tallystick.bootstrap.office import Office
 from tallystick.channels.ports import Certifier
 from tallystick.errors import Misconfigured
 from tallystick.service.challenges import ChallengeDesk
-from tallystick.service.server import Listener
+from tallystick.service.doors import Doors
 
 
-def acme(desk: Office) -> tuple[Listener, Certifier] | None:
-    """Return the listener for its challenges and the certifier, or None; raises Misconfigured."""
+async def acme(doors: Doors, desk: Office) -> Certifier | None:
+    """Open the listener for its challenges and return the certifier, or None; raises Misconfigured."""
     section, layout = desk.settings.acme, desk.layout
     if section is None:
         return None
@@ -26,4 +26,5 @@ def acme(desk: Office) -> tuple[Listener, Certifier] | None:
         contact=section.contact,
         ca=layout.root / section.ca if section.ca is not None else None,
     )
-    return Listener(answers.app(), host=section.host, port=section.port, context=None), certifier
+    await doors.open("acme", answers.app(), host=section.host, port=section.port, context=None)
+    return certifier

@@ -1,18 +1,36 @@
 """The listeners beside the gateway."""
 
-from collections.abc import Iterator
-
 from tallystick.adapters.ca_status import CaStatus
 from tallystick.bootstrap.office import Office
 from tallystick.bootstrap.presenting import Presenting
 from tallystick.channels.ports import Counter
+from tallystick.config import Settings
+from tallystick.service.doors import Doors
 from tallystick.service.enrolment import EnrolmentDesk
-from tallystick.service.server import Listener
+from tallystick.service.probes import probes
+from tallystick.service.readiness import Readiness
 from tallystick.service.status import StatusDesk
 
 
-def further_listeners(desk: Office, presenting: Presenting, counter: Counter) -> Iterator[Listener]:
-    """Make the listeners that need no client certificate, where the settings name them."""
+def places(settings: Settings) -> dict[str, tuple[str, int]]:
+    """Return host and port of every listener that the settings name, but the operator's own for metrics."""
+    found = {"gateway": (settings.gateway.host, settings.gateway.port)}
+    sections = {
+        "merchant": settings.merchant,
+        "enrolment": settings.enrolment,
+        "status": settings.status,
+        "acme": settings.acme,
+    }
+    found |= {name: (place.host, place.port) for name, place in sections.items() if place is not None}
+    if (pages := settings.pages) is not None:
+        found |= {"pc": (pages.host, pages.pc_port), "phone": (pages.host, pages.phone_port)}
+    return found
+
+
+async def further_listeners(
+    doors: Doors, desk: Office, presenting: Presenting, counter: Counter, readiness: Readiness
+) -> None:
+    """Open the listeners that need no client certificate, where the settings name them."""
     if (place := desk.settings.enrolment) is not None:
         desk_for_parties = EnrolmentDesk(
             store=desk.store,
@@ -23,7 +41,8 @@ def further_listeners(desk: Office, presenting: Presenting, counter: Counter) ->
             issuer=desk.ca if desk.settings.ca.approval == "token" else None,
         )
         context = presenting.listener("enrolment", clients=False)
-        yield Listener(desk_for_parties.app(), host=place.host, port=place.port, context=context)
+        await doors.open("enrolment", desk_for_parties.app(), host=place.host, port=place.port, context=context)
     if (place := desk.settings.status) is not None:
-        status = StatusDesk(CaStatus(desk.ca), counter, desk.clock, desk.randomness)
-        yield Listener(status.app(), host=place.host, port=place.port, context=None)
+        beside = probes(readiness.faults, told=False)
+        status = StatusDesk(CaStatus(desk.ca), counter, desk.clock, desk.randomness, beside)
+        await doors.open("status", status.app(), host=place.host, port=place.port, context=None)

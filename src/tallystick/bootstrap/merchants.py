@@ -1,8 +1,6 @@
 """The merchants' listener, where the settings name one: an origin of its own, without client certificates."""
 
-import contextlib
 import functools
-from collections.abc import AsyncIterator
 
 from tallystick.bootstrap.office import Office
 from tallystick.bootstrap.pages import page_origins
@@ -11,22 +9,20 @@ from tallystick.channels.model import PageKind
 from tallystick.path import Platform
 from tallystick.service.background import Carriers
 from tallystick.service.bearer import Bearers
+from tallystick.service.doors import Doors
 from tallystick.service.merchants.desk import MerchantDesk
 from tallystick.service.merchants.edge import MerchantEdge
 from tallystick.service.merchants.feed import Feed
 from tallystick.service.merchants.test_mode import TestDesk
-from tallystick.service.server import Listener
 
 
-@contextlib.asynccontextmanager
 async def merchant_listener(
-    platform: Platform, desk: Office, presenting: Presenting, carriers: Carriers
-) -> AsyncIterator[int | None]:
-    """Serve the merchants' API while the context lasts; gives its port, None without `[merchant]`."""
+    doors: Doors, platform: Platform, desk: Office, presenting: Presenting, carriers: Carriers
+) -> int | None:
+    """Open the merchants' API; returns its port, None without `[merchant]`."""
     place, origins = desk.settings.merchant, page_origins(desk.settings)
     if place is None:
-        yield None
-        return
+        return None
     bearers = Bearers(desk.store, desk.keyring, desk.clock)
     feed = Feed(desk.store, bearers, desk.clock)
     page_url = functools.partial(origins.link, PageKind.PC) if origins is not None else None
@@ -34,8 +30,6 @@ async def merchant_listener(
     handlers = {**merchants.handlers(), **TestDesk(platform, merchants, carriers).handlers(), **feed.handlers()}
     edge = MerchantEdge(platform, bearers, handlers)
     context = presenting.listener("merchant", clients=False)
-    async with Listener(edge.app(), host=place.host, port=place.port, context=context) as listener:
-        try:
-            yield listener.port
-        finally:
-            feed.close()
+    doors.at_shut(feed.close)
+    listener = await doors.open("merchant", edge.app(), host=place.host, port=place.port, context=context)
+    return listener.port

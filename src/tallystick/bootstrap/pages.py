@@ -1,8 +1,6 @@
 """The listeners of the payer's two pages, where the settings name them."""
 
-import contextlib
 import ssl
-from collections.abc import AsyncIterator
 from typing import Final
 
 from tallystick.bootstrap.office import Office
@@ -13,11 +11,11 @@ from tallystick.crypto import tls
 from tallystick.errors import Misconfigured
 from tallystick.path import Platform
 from tallystick.service.background import Carriers
+from tallystick.service.doors import Doors
 from tallystick.service.events import Streams
 from tallystick.service.pages import visitors
 from tallystick.service.pages.desk import PageDesk
 from tallystick.service.pages.origins import Origins
-from tallystick.service.server import Listener
 
 PORTS: Final = {PageKind.PC: "pc_port", PageKind.PHONE: "phone_port"}
 
@@ -35,32 +33,27 @@ def page_origins(settings: Settings) -> Origins | None:
     return Origins(pc=pc.rstrip("/"), phone=phone.rstrip("/"))
 
 
-@contextlib.asynccontextmanager
 async def pages(
-    platform: Platform, desk: Office, presenting: Presenting, carriers: Carriers, streams: Streams
-) -> AsyncIterator[dict[PageKind, int]]:
-    """Serve the pages while the context lasts; gives their ports, none without `[pages]`."""
+    doors: Doors, platform: Platform, desk: Office, presenting: Presenting, carriers: Carriers, streams: Streams
+) -> dict[PageKind, int]:
+    """Open the pages; returns their ports, none without `[pages]`."""
     place, origins = desk.settings.pages, page_origins(desk.settings)
     if place is None or origins is None:
-        yield {}
-        return
+        return {}
     await desk.store.transact(lambda books: visitors.register(books, desk.keyring, desk.randomness, desk.clock.now()))
-    async with contextlib.AsyncExitStack() as stack:
-        ports: dict[PageKind, int] = {}
-        for kind in PageKind:
-            page = PageDesk(platform, kind, origins=origins, carriers=carriers, streams=streams)
-            listener = _listener(desk, presenting, place, page, PORTS[kind])
-            await stack.enter_async_context(listener)
-            ports[kind] = listener.port
-        yield ports
+    ports: dict[PageKind, int] = {}
+    for kind in PageKind:
+        page = PageDesk(platform, kind, origins=origins, carriers=carriers, streams=streams)
+        context, port = _context(desk, presenting, place, PORTS[kind]), getattr(place, PORTS[kind])
+        listener = await doors.open(kind.value, page.app(), host=place.host, port=port, context=context)
+        ports[kind] = listener.port
+    return ports
 
 
-def _listener(desk: Office, presenting: Presenting, place: PagesSection, page: PageDesk, port: str) -> Listener:
+def _context(desk: Office, presenting: Presenting, place: PagesSection, port: str) -> ssl.SSLContext:
     root, own = desk.layout.root, (place.certificate, place.private_key)
     if (own[0] is None) is not (own[1] is None):
         raise Misconfigured("[pages] names a certificate and its private key together, or neither")
     if own[0] is not None and own[1] is not None:
-        context: ssl.SSLContext = tls.server_context(root / own[0], root / own[1], None)
-    else:
-        context = presenting.listener(port, clients=False)
-    return Listener(page.app(), host=place.host, port=getattr(place, port), context=context)
+        return tls.server_context(root / own[0], root / own[1], None)
+    return presenting.listener(port, clients=False)

@@ -10,7 +10,6 @@ from typing import Final, Self
 
 from tallystick.adapters.platform_certificate import CertificateFiles, EmbeddedCertifier
 from tallystick.audit.model import Action
-from tallystick.bootstrap.acme import acme
 from tallystick.bootstrap.anchoring import Anchoring
 from tallystick.bootstrap.layout import PLATFORM_URI
 from tallystick.bootstrap.office import Office
@@ -172,20 +171,18 @@ class Presenting:
 
 
 @contextlib.asynccontextmanager
-async def keeping(presenting: Presenting) -> AsyncIterator[None]:
-    """Keep certificates, anchors and lists new while the context lasts."""
-    async with contextlib.AsyncExitStack() as stack:
-        works = [presenting.run(), presenting.fetch()]
-        if (outside := acme(presenting.desk)) is not None:
-            await stack.enter_async_context(outside[0])
-            works.append(presenting.order(outside[1]))
-        tasks = [asyncio.create_task(work) for work in works]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+async def keeping(presenting: Presenting, certifier: Certifier | None = None) -> AsyncIterator[None]:
+    """Keep certificates, anchors and lists new while the context lasts; `certifier` is an outside authority's."""
+    works = [presenting.run(), presenting.fetch()]
+    if certifier is not None:
+        works.append(presenting.order(certifier))
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _state(path: Path) -> tuple[int, int, int]:

@@ -2,57 +2,33 @@
 
 import contextlib
 import gc
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
 from tallystick.adapters.keys.epochs import FileEpochKeys
 from tallystick.adapters.keys.opening import FileOpeningKeys
 from tallystick.adapters.keys.receipts import IdentityReceipts
-from tallystick.adapters.metrics import Watched
 from tallystick.bootstrap.auditing import checkpointing
-from tallystick.bootstrap.listeners import further_listeners
-from tallystick.bootstrap.merchants import merchant_listener
-from tallystick.bootstrap.metrics import metrics
+from tallystick.bootstrap.listening import Behind, Running, Seat, listening
 from tallystick.bootstrap.office import Office, office, split_policies
-from tallystick.bootstrap.pages import pages
 from tallystick.bootstrap.parts import connector_registry, pin_process, pull_queue
-from tallystick.bootstrap.presenting import Presenting, keeping
+from tallystick.bootstrap.presenting import Presenting
 from tallystick.bootstrap.timers import rewrapping, sweeping, telling
 from tallystick.channels.limiting import Limiter
-from tallystick.channels.model import PageKind
-from tallystick.config import GatewaySettings, Settings
+from tallystick.config import Settings
 from tallystick.crypto import kdf
 from tallystick.doubts import recover
 from tallystick.path import Platform
 from tallystick.routing.changes import begin
 from tallystick.security.ports import Purpose
-from tallystick.service.background import Carriers
-from tallystick.service.events import Streams
-from tallystick.service.gateway import Gateway
-from tallystick.service.notifications import Notifications
-from tallystick.service.outcomes import Outcomes
-from tallystick.service.pull import PullDesk
-from tallystick.service.renewal import Renewals
-from tallystick.service.server import Listener
 from tallystick.service.tallies import TallyKeeper
 
 COLLECT_EVERY: Final = 20_000  # container objects made between two looks of the cyclic collector
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A platform that serves."""
-
-    platform: Platform
-    port: int
-    page_ports: Mapping[PageKind, int] = field(default_factory=dict)
-    merchant_port: int | None = None
-
-
 @contextlib.asynccontextmanager
-async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
+async def serving(root: Path, settings: Settings, seat: Seat | None = None) -> AsyncIterator[Running]:
     """Serve until the context ends: first recover, then listen; at the end drain, then close."""
     async with office(root, settings) as desk, contextlib.AsyncExitStack() as stack:
         await _first_rules(desk)
@@ -83,40 +59,11 @@ async def serving(root: Path, settings: Settings) -> AsyncIterator[Running]:
         await recover(platform)
         for beside in (sweeping(platform, desk), rewrapping(desk)):
             await stack.enter_async_context(beside)
-        webhooks, streams = await stack.enter_async_context(telling(desk)), Streams(desk.store, desk.clock)
-        carriers = Carriers(platform, streams.wake)
-        stack.push_async_callback(carriers.drain)
-        gateway = Gateway(
-            platform,
-            standing=presenting.anchoring.book,
-            institutions=registry,
-            identity=desk.keyring.signer(),
-            carriers=carriers,
-            more={
-                **streams.handlers(),
-                **PullDesk(platform, queue).handlers(),
-                **Outcomes(platform, streams.wake).handlers(),
-                **Renewals(platform, desk.ca).handlers(),
-            },
-            guests=Notifications(platform, registry, streams.wake).handlers(),
-        )
-        listener = await stack.enter_async_context(_gateway_listener(gateway, presenting, settings.gateway))
-        page_ports = await stack.enter_async_context(pages(platform, desk, presenting, carriers, streams))
-        merchant_port = await stack.enter_async_context(merchant_listener(platform, desk, presenting, carriers))
-        for further in further_listeners(desk, presenting, platform.counter):
-            await stack.enter_async_context(further)
-        watched = Watched(opening, registry, limiter, webhooks, gateway.answers)
-        await stack.enter_async_context(metrics(desk, presenting, watched))
-        await stack.enter_async_context(keeping(presenting))
-        stack.callback(streams.close)
-        stack.callback(queue.close)
+        webhooks = await stack.enter_async_context(telling(desk))
+        behind = Behind(desk, presenting, opening, epochs, registry, limiter, webhooks, queue)
+        running = await stack.enter_async_context(listening(platform, behind, seat or Seat()))
         _settle_memory()
-        yield Running(platform=platform, port=listener.port, page_ports=page_ports, merchant_port=merchant_port)
-
-
-def _gateway_listener(gateway: Gateway, presenting: Presenting, address: GatewaySettings) -> Listener:
-    context = presenting.listener("gateway", clients=True)
-    return Listener(gateway.app(), host=address.host, port=address.port, context=context)
+        yield running
 
 
 async def _limiter(desk: Office, stack: contextlib.AsyncExitStack) -> Limiter:

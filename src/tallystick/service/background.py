@@ -15,18 +15,50 @@ STOP_GRACE_S: Final = 25.0  # s payments under way may take to finish; longer th
 _log = logging.getLogger(__name__)
 
 
+class Room:
+    """Room for one part and the payment it may complete, held while the part is being accepted.
+
+    Held, and not only looked for: many parts that look at the same time would all find the last place free.
+    """
+
+    def __init__(self, places_max: int, carried: Callable[[], int]) -> None:
+        self._places_max = places_max
+        self._carried = carried
+        self._arriving = 0
+
+    def taken(self) -> int:
+        """Return how many parts are being accepted and payments carried."""
+        return self._arriving + self._carried()
+
+    def __enter__(self) -> None:
+        """Take a place; raises Unavailable, before anything is accepted, when there is none."""
+        if self.taken() >= self._places_max:
+            raise Unavailable("too many payments are under way")
+        self._arriving += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._arriving -= 1
+
+
 class Carriers:
     """The payments this process is carrying; `carried` hears the id of each one that comes to rest."""
 
-    def __init__(self, platform: Platform, carried: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        carried: Callable[[str], None] = lambda _: None,
+        *,
+        payments_max: int = limits.PATHS_IN_FLIGHT_MAX,
+    ) -> None:
         self._platform = platform
         self._carried = carried
+        self._payments_max = payments_max
         self._tasks: set[asyncio.Task[None]] = set()
+        self.room = Room(payments_max, lambda: len(self._tasks))
 
-    def require_room(self) -> None:
-        """Refuse a part before it is accepted when too many payments are under way; raises Unavailable."""
-        if len(self._tasks) >= limits.PATHS_IN_FLIGHT_MAX:
-            raise Unavailable("too many payments are under way")
+    def load(self) -> float:
+        """Return how full the house is, 1 when parts are refused."""
+        return self.room.taken() / self._payments_max
 
     def start(self, payment_id: str) -> None:
         """Carry a payment in the background; what this process does not finish, the sweep does."""

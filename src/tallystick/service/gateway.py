@@ -199,17 +199,17 @@ class Gateway:
         return Reply(document.status, problems.encode(document), headers=problems.retry_after(error))
 
     async def _post_part(self, _: Request, caller: Caller) -> Reply:
-        self._carriers.require_room()
-        accepted = await accept(
-            self._platform,
-            caller.arrival,
-            channel=channel_of(caller),
-            certificate=caller.peer.fingerprint,
-            sender=caller.sender,
-            key=caller.key,
-        )
-        if accepted.joined is not None:
-            self._carriers.start(accepted.joined)
+        with self._carriers.room:
+            accepted = await accept(
+                self._platform,
+                caller.arrival,
+                channel=channel_of(caller),
+                certificate=caller.peer.fingerprint,
+                sender=caller.sender,
+                key=caller.key,
+            )
+            if accepted.joined is not None:
+                self._carriers.start(accepted.joined)
         return Reply(202, accepted.body)
 
     async def _get_part(self, request: Request, caller: Caller) -> Reply:
@@ -247,11 +247,12 @@ class Gateway:
         return Reply(201, body)
 
     async def _choose(self, _: Request, caller: Caller) -> Reply:
-        accepted = await orders.settle_quarantine(
-            self._platform, caller.arrival, channel=channel_of(caller), sender=caller.sender, key=caller.key
-        )
-        if accepted.joined is not None:
-            self._carriers.start(accepted.joined)
+        with self._carriers.room:
+            accepted = await orders.settle_quarantine(
+                self._platform, caller.arrival, channel=channel_of(caller), sender=caller.sender, key=caller.key
+            )
+            if accepted.joined is not None:
+                self._carriers.start(accepted.joined)
         return Reply(200, accepted.body)
 
     async def _set_number(self, _: Request, caller: Caller) -> Reply:

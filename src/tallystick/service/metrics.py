@@ -4,6 +4,7 @@ What it tells (how many payments wait, which back end is down, when keys end) he
 authentication of its own; so no other machine reaches it, unless the operator puts a proxy with a login before it.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -25,15 +26,16 @@ class Gatherer(Protocol):
 
 
 class MetricsDesk:
-    """Answer `GET /metrics`; every value is read when it is asked for."""
+    """Answer `GET /metrics`, whose values are read when they are asked for, and what is beside it."""
 
-    def __init__(self, gatherer: Gatherer, randomness: Randomness) -> None:
+    def __init__(self, gatherer: Gatherer, randomness: Randomness, more: Sequence[Route] = ()) -> None:
         self._gatherer = gatherer
         self._randomness = randomness
+        self._more = more
 
     def app(self) -> Router:
         """Return the ASGI application."""
-        return Router([Route("/metrics", Endpoint(self._tell), methods=["GET"])])
+        return Router([Route("/metrics", Endpoint(self._tell), methods=["GET"]), *self._more])
 
     async def _tell(self, _: Request) -> Response:
         try:

@@ -4,7 +4,7 @@ Both are public and signed in themselves; over TLS, who checks the listener's ce
 (RFC 5280 section 8).
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -37,9 +37,12 @@ class Status(Protocol):
 
 
 class StatusDesk:
-    """Answer `POST /ocsp` and `GET /crl`."""
+    """Answer `POST /ocsp` and `GET /crl`, and what is beside them."""
 
-    def __init__(self, status: Status, counter: Counter, clock: Clock, randomness: Randomness) -> None:
+    def __init__(
+        self, status: Status, counter: Counter, clock: Clock, randomness: Randomness, more: Sequence[Route] = ()
+    ) -> None:
+        self._more = more
         self._status = status
         self._counter = counter
         self._clock = clock
@@ -51,6 +54,7 @@ class StatusDesk:
             [
                 Route("/ocsp", self._guarded(self._ocsp), methods=["POST"]),
                 Route("/crl", self._guarded(self._crl), methods=["GET"]),
+                *self._more,
             ]
         )
 

@@ -49,13 +49,27 @@ async def test_a_full_house_refuses_before_acceptance_and_has_room_again_later(
     carry_by(monkeypatch, carry)
     carriers = Carriers(world.platform)
     for n in range(limits.PATHS_IN_FLIGHT_MAX):
-        carriers.require_room()
-        carriers.start(f"pay_{n}")
-    with pytest.raises(Unavailable):
-        carriers.require_room()
+        with carriers.room:
+            carriers.start(f"pay_{n}")
+    with pytest.raises(Unavailable), carriers.room:
+        pass
+    assert 1 == carriers.load()
     gate.set()
     await carriers.drain()
-    carriers.require_room()
+    with carriers.room:
+        pass
+    assert 0 == carriers.load()
+
+
+async def test_parts_that_are_being_accepted_hold_their_places_so_that_no_more_come_in_than_can_be_carried(
+    world: MemoryPlatform,
+) -> None:
+    carriers = Carriers(world.platform, payments_max=2)
+    with carriers.room, carriers.room:
+        with pytest.raises(Unavailable), carriers.room:
+            pass
+        assert 1 == carriers.load()
+    assert 0 == carriers.load()
 
 
 @pytest.mark.parametrize("failure", [StoreFailed("full"), RuntimeError("CANARY"), KeyError("CANARY")])

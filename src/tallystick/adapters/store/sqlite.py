@@ -157,6 +157,10 @@ class SqliteStore:
             raise Misconfigured("a work that was to read only has written; nothing of it was kept")
         return result
 
+    def load(self) -> float:
+        """Return how full the queue of works that wait for a commit is, 1 when more are refused."""
+        return len(self._waiting) / WAITING_MAX
+
     async def checkpoint(self) -> bool:
         """Move the log into the database and empty it, which also overwrites the old images of erased content.
 

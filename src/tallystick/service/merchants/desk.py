@@ -94,7 +94,6 @@ class MerchantDesk:
 
     async def _part(self, call: Call) -> Answer:
         """Take the holder's own half: sealed like any other part, and signed under a key derived from the API key."""
-        self._carriers.require_room()
         await self._platform.store.read(lambda books: merchants.find(books, call.id, call.owner))
         arrival = Arrival(
             method=call.operation.method,
@@ -103,9 +102,10 @@ class MerchantDesk:
             body=call.body,
             at=call.at,
         )
-        accepted = await merchants.send_half(self._platform, arrival, call.principal, call.token, call.id)
-        if accepted.joined is not None:
-            self._carriers.start(accepted.joined)
+        with self._carriers.room:
+            accepted = await merchants.send_half(self._platform, arrival, call.principal, call.token, call.id)
+            if accepted.joined is not None:
+                self._carriers.start(accepted.joined)
         return Answer(accepted.body)
 
     async def _refund(self, call: Call) -> Answer:

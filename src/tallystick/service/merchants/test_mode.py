@@ -49,11 +49,12 @@ class TestDesk:
         payment = await self._platform.store.read(lambda books: merchants.find(books, call.id, call.owner))
         shapes = _parts(self._platform.policies[payment.policy], asked.outcome)
         wanted = {"both": shapes, FIRST: shapes[:1], SECOND: shapes[1:]}[asked.parts]
-        for fields in wanted:
-            number = shapes.index(fields) + 1
-            joined = await self._send(call, payment, fields, number)
-            if joined is not None:
-                self._carriers.start(joined)
+        with self._carriers.room:
+            for fields in wanted:
+                number = shapes.index(fields) + 1
+                joined = await self._send(call, payment, fields, number)
+                if joined is not None:
+                    self._carriers.start(joined)
         return await self._shown(call)
 
     async def _send(self, call: Call, payment: Payment, fields: Mapping[str, str], number: int) -> str | None:

@@ -188,19 +188,19 @@ class PageDesk:
     async def _part(self, arrival: Arrival, visitor: Visitor) -> Reply:
         if visitor.capability.state is not CapabilityState.STARTED:
             raise Forbidden("another person pays: this page only watches")
-        self._carriers.require_room()
-        accepted = await accept(
-            self._platform,
-            arrival,
-            channel=visitor.channel,
-            certificate=(visitor.capability.device or b"").hex(),
-            sender=visitor.sender,
-            key=visitor.key,
-            page=visitor.capability.payment_id,
-            session=visitor.sender.id,
-        )
-        if accepted.joined is not None:
-            self._carriers.start(accepted.joined)
+        with self._carriers.room:
+            accepted = await accept(
+                self._platform,
+                arrival,
+                channel=visitor.channel,
+                certificate=(visitor.capability.device or b"").hex(),
+                sender=visitor.sender,
+                key=visitor.key,
+                page=visitor.capability.payment_id,
+                session=visitor.sender.id,
+            )
+            if accepted.joined is not None:
+                self._carriers.start(accepted.joined)
         self._streams.wake(visitor.capability.payment_id)
         return Reply(202, accepted.body)
 
