@@ -1,6 +1,8 @@
-"""The PIN process as the serving one sees it: started, asked one thing at a time, restarted when it dies.
+"""The PIN process as the serving one sees it: started, asked, restarted when it dies.
 
-It fails closed: without an answer in time the process is ended, and the payment waits for the next one.
+It answers in the order it is asked, so many may wait at a time: a caller that waited for those before it to be answered
+would wait a round of the loop for each. It fails closed: without an answer in time the process is ended, and the
+payments wait for the next one.
 """
 
 import asyncio
@@ -8,6 +10,7 @@ import contextlib
 import sys
 from asyncio import IncompleteReadError
 from asyncio.subprocess import PIPE, Process
+from collections import deque
 from pathlib import Path
 from typing import Final
 
@@ -44,7 +47,8 @@ from tallystick.runtime import Clock
 from tallystick.secret import Pan, Secret
 from tallystick.vault.model import EncipheredPin
 
-ANSWER_S: Final = 2.0  # s for one answer; it takes well below a millisecond
+ANSWER_S: Final = 2.0  # s for one answer; it takes well below a millisecond, and so do those before it
+ASKED_MAX: Final = 1_024  # messages that wait for their answers
 START_S: Final = 10.0  # s for a start on a busy machine
 REST_MS: Final = 1_000  # ms after a start that failed until the next one
 ERRORS: Final = {each.__name__: each for each in (FieldInvalid, Forbidden, Malformed, Misconfigured, SignatureInvalid)}
@@ -98,6 +102,52 @@ class PinDesk:
         return answer.value
 
 
+class _Asking:
+    """A process that runs, and the answers it owes in the order they were asked for."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self._owed: deque[asyncio.Future[Answered]] = deque()
+        self._reading = asyncio.create_task(self._read())
+
+    @property
+    def over(self) -> bool:
+        """Tell whether no more answers come."""
+        return self._reading.done() or self.process.returncode is not None
+
+    def send(self, message: Asked) -> asyncio.Future[Answered]:
+        """Ask; the answer fails with Unavailable when the process ends first. Raises Unavailable when too many wait."""
+        if self.process.stdin is None or len(self._owed) >= ASKED_MAX:
+            raise Unavailable("too many wait for the PIN process; try again")
+        answer: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
+        self._owed.append(answer)
+        self.process.stdin.write(frame(message))
+        return answer
+
+    async def end(self) -> None:
+        """Kill it, and wait until it and its pipes are gone: it has nothing to finish."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        self._reading.cancel()
+        await asyncio.gather(self._reading, return_exceptions=True)
+        with contextlib.suppress(OSError):
+            await self.process.communicate()
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                answer = await _read(self.process)
+                owed = self._owed.popleft()
+                if not owed.done():  # its caller went away
+                    owed.set_result(answer)
+        except (OSError, IncompleteReadError, IndexError, msgspec.MsgspecError, TallystickError):
+            return
+        finally:
+            for owed in self._owed:
+                if not owed.done():
+                    owed.set_exception(Unavailable("the PIN process gave no answer; try again"))
+
+
 class PinProcess(PinDesk):
     """Keep one PIN process for a directory of keys.
 
@@ -108,15 +158,14 @@ class PinProcess(PinDesk):
         self._directory = directory
         self._clock = clock
         self._kept = kept
-        self._process: Process | None = None
+        self._asking: _Asking | None = None
         self._turn = asyncio.Lock()
         self._failed_at: int | None = None
 
     @property
     def pid(self) -> int | None:
         """Return the process id while it runs."""
-        running = self._process is not None and self._process.returncode is None
-        return self._process.pid if running and self._process is not None else None
+        return self._asking.process.pid if self._asking is not None and not self._asking.over else None
 
     async def start(self) -> None:
         """Start the process; raises Misconfigured when it does not come up (its standard error says why)."""
@@ -129,34 +178,35 @@ class PinProcess(PinDesk):
     async def ask(self, message: Asked) -> Answered:
         """Ask, and restart the process first if it died; raises Unavailable, as does every later call until it runs."""
         async with self._turn:
-            process = await self._running()
-            try:
-                return await _exchange(process, message)
-            except (TimeoutError, OSError, IncompleteReadError, msgspec.MsgspecError, TallystickError) as broken:
-                await self._end()
-                raise Unavailable("the PIN process gave no answer; try again") from broken
-            except BaseException:  # a caller that went away leaves an answer nobody reads
-                await self._end()
-                raise
+            asking = await self._running()
+        answer = asking.send(message)
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await answer
+        except TimeoutError as late:
+            await self._end(asking)
+            raise Unavailable("the PIN process gave no answer; try again") from late
 
     async def aclose(self) -> None:
         """End the process and wait for it."""
-        async with self._turn:
-            await self._end()
+        if self._asking is not None:
+            await self._end(self._asking)
 
-    async def _running(self) -> Process:
-        if self._process is None or self._process.returncode is not None:
-            now = self._clock.now()
-            if self._failed_at is not None and 0 <= now - self._failed_at < REST_MS:
-                raise Unavailable("the PIN process does not start; try again")
-            await self._start()
-        if self._process is None:
-            raise Unavailable("the PIN process was closed")
-        return self._process
+    async def _running(self) -> _Asking:
+        if self._asking is not None and not self._asking.over:
+            return self._asking
+        now = self._clock.now()
+        if self._failed_at is not None and 0 <= now - self._failed_at < REST_MS:
+            raise Unavailable("the PIN process does not start; try again")
+        return await self._start()
 
-    async def _start(self) -> None:
+    async def _start(self) -> _Asking:
+        before, self._asking = self._asking, None
+        if before is not None:
+            await before.end()
+        process = None
         try:
-            self._process = await asyncio.create_subprocess_exec(
+            process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", "-m", program.__name__, str(self._directory), *([program.KEPT] * self._kept)),
                 stdin=PIPE,
                 stdout=PIPE,
@@ -164,30 +214,22 @@ class PinProcess(PinDesk):
                 env={},
             )
             async with asyncio.timeout(START_S):
-                await _read(self._process)
+                await _read(process)
         except (TimeoutError, OSError, IncompleteReadError) as failed:
-            await self._end()
             self._failed_at = self._clock.now()
+            if process is not None:
+                await _Asking(process).end()
             raise Unavailable("the PIN process does not start; try again") from failed
         self._failed_at, self._kept = None, True
+        self._asking = _Asking(process)
+        return self._asking
 
-    async def _end(self) -> None:
-        """Kill it, and wait until it and its pipes are gone: it has nothing to finish."""
-        process, self._process = self._process, None
-        if process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            with contextlib.suppress(OSError):
-                await process.communicate()
-
-
-async def _exchange(process: Process, message: Asked) -> Answered:
-    if process.stdin is None:
-        raise OSError("no pipe")
-    async with asyncio.timeout(ANSWER_S):
-        process.stdin.write(frame(message))
-        await process.stdin.drain()
-        return await _read(process)
+    async def _end(self, asking: _Asking) -> None:
+        """End a process for all who wait for it, unless another caller did."""
+        async with self._turn:
+            if self._asking is asking:
+                self._asking = None
+                await asking.end()
 
 
 async def _read(process: Process) -> Answered:

@@ -106,6 +106,7 @@ async def test_a_caller_that_goes_away_takes_no_others_answer(pins: PinProcess) 
     going.cancel()
     with pytest.raises(asyncio.CancelledError):
         await going
+    os.kill(pins.pid, signal.SIGCONT)
 
     assert expected == await pins.bind("9000000000000002", PAN, "pay_1")
 
@@ -115,6 +116,43 @@ async def test_many_at_once_each_get_their_own_answer(pins: PinProcess) -> None:
     one_by_one = [await pins.bind("9000000000000002", PAN, payment) for payment in payments]
 
     assert one_by_one == await asyncio.gather(*(pins.bind("9000000000000002", PAN, payment) for payment in payments))
+
+
+async def test_nobody_waits_for_the_answer_of_another_before_asking(pins: PinProcess) -> None:
+    assert pins.pid is not None
+    asking = pins._asking
+    assert asking is not None
+    os.kill(pins.pid, signal.SIGSTOP)
+    waiting = [asyncio.create_task(pins.bind("9000000000000002", PAN, f"pay_{n}")) for n in range(20)]
+    await asyncio.sleep(0)
+    assert len(waiting) == len(asking._owed)
+    os.kill(pins.pid, signal.SIGCONT)
+
+    assert len(set(await asyncio.gather(*waiting))) == len(waiting)
+
+
+async def test_all_who_wait_are_told_when_it_dies(pins: PinProcess) -> None:
+    assert pins.pid is not None
+    os.kill(pins.pid, signal.SIGSTOP)
+    waiting = [asyncio.create_task(pins.make_key()) for _ in range(5)]
+    await asyncio.sleep(0)
+    os.kill(pins.pid, signal.SIGKILL)
+    ended = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert all(isinstance(each, Unavailable) for each in ended)
+    assert await pins.make_key()
+
+
+async def test_more_than_the_bound_are_refused(pins: PinProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "ASKED_MAX", 3)
+    assert pins.pid is not None
+    os.kill(pins.pid, signal.SIGSTOP)
+    waiting = [asyncio.create_task(pins.make_key()) for _ in range(5)]
+    await asyncio.sleep(0.05)
+    os.kill(pins.pid, signal.SIGCONT)
+    ended = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert 2 == sum(isinstance(each, Unavailable) for each in ended)
 
 
 async def test_one_that_never_starts_is_not_tried_again_at_once(tmp_path: Path) -> None:
