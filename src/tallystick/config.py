@@ -19,6 +19,9 @@ from tallystick.secret import Secret
 FILE_NAME: Final = "tallystick.toml"
 PREFIX: Final = "TALLYSTICK_"
 HOUR_MS: Final = 3_600_000  # ms
+NOTICES_PER_SECOND: Final = 50  # notices of one medium a second: a million take five and a half hours
+
+Pace = Annotated[int, Meta(ge=1, le=1_000)]
 
 
 class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,20 +33,28 @@ class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class SmtpSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The mail server that takes notices; `security` is tls, starttls or none (none on this machine only)."""
+    """The mail server that takes notices; `security` is tls, starttls or none (none on this machine only).
+
+    It gets `per_second` mails a second at most, of all processes together.
+    """
 
     host: str
     port: int
     sender: str
     security: str = "starttls"
+    per_second: Pace = NOTICES_PER_SECOND
     username: str | None = None
     password: Secret | None = None
 
 
 class SmsSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The SMS provider: `url` takes the POST, `token` is its bearer token."""
+    """The SMS provider: `url` takes the POST, `token` is its bearer token.
+
+    It gets `per_second` messages a second at most, of all processes together.
+    """
 
     url: str
+    per_second: Pace = NOTICES_PER_SECOND
     token: Secret
 
 

@@ -249,7 +249,7 @@ async def _tell_code(platform: Platform, books: Books, contact: Contact, payment
         if address is not None:
             message = Message(address=address, subject="Your payment code", text=text)
             await books.add_notice(
-                seal_notice(platform.keyring, platform.randomness, medium, message, payment.opened_at)
+                seal_notice(platform.keyring, platform.randomness, medium, message, payment.opened_at, urgent=True)
             )
 
 

@@ -264,4 +264,5 @@ async def _send(platform: Platform, books: Books, contact: Contact, code: Secret
     for medium, address in ((Medium.SMS, contact.phone), (Medium.EMAIL, contact.email)):
         if address is not None:
             message = Message(address=address, subject="Your code to sign up", text=text)
-            await books.add_notice(seal_notice(platform.keyring, platform.randomness, medium, message, now))
+            notice = seal_notice(platform.keyring, platform.randomness, medium, message, now, urgent=True)
+            await books.add_notice(notice)

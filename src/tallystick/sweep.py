@@ -36,11 +36,15 @@ Chore = Callable[[], Awaitable[object]]
 
 @dataclass(slots=True)
 class Sweep:
-    """The timers of one process; `carriers` are ways to reach people, `more` are chores of the embedding process."""
+    """The timers of one process; `carriers` are ways to reach people, `more` are chores of the embedding process.
+
+    `per_second` bounds the notices of a medium over all processes together (`vault.notices`).
+    """
 
     platform: Platform
     carriers: Mapping[Medium, Carrier]
     more: tuple[Chore, ...] = ()
+    per_second: Mapping[Medium, int] = field(default_factory=dict)
     health: Health = field(init=False)
 
     def __post_init__(self) -> None:
@@ -66,11 +70,13 @@ class Sweep:
             await self.platform.clock.sleep(TICK_S)
 
     def _groups(self, number: int) -> tuple[list[Chore], ...]:
-        """Return the chores of a round, apart by what they wait for: the store, back ends, people's providers."""
+        """Return the chores of a round, apart by what they wait for: the store, back ends, people's providers.
+
+        A million numbers take minutes to make: they are apart too, for expiry does not wait for them.
+        """
         platform = self.platform
         own: list[Chore] = [
             lambda: expire(platform),
-            lambda: renew_numbers(platform),
             lambda: purge(platform),
         ]
         if number % KEYS_EVERY == 0:
@@ -81,7 +87,7 @@ class Sweep:
             lambda: doubts.pursue_due(platform),
         ]
         health: list[Chore] = [self.health.watch] if number % HEALTH_EVERY == 0 else []
-        return own, deliveries, health, [self._send_notices]
+        return own, deliveries, health, [lambda: renew_numbers(platform)], [self._send_notices]
 
     async def _do(self, chores: list[Chore]) -> None:
         for chore in chores:
@@ -93,8 +99,12 @@ class Sweep:
                 _log.error("a chore of the sweep failed: %s", type(error).__name__)
 
     async def _send_notices(self) -> None:
-        platform = self.platform
-        await send_due(platform.store, platform.keyring, self.carriers, platform.clock, BATCH)
+        platform, sent = self.platform, 1
+        while sent:  # a provider that is booked without a gap gets all it takes
+            done = await send_due(
+                platform.store, platform.keyring, self.carriers, platform.clock, BATCH, per_second=self.per_second
+            )
+            sent = done.sent
 
 
 async def expire(platform: Platform) -> int:
@@ -127,14 +137,15 @@ async def retry_deliverable(platform: Platform) -> int:
 
 
 async def renew_numbers(platform: Platform) -> int:
-    """Give every enrolled user the dynamic number of the current period (claim 7); returns how many were made."""
+    """Give enrolled users the dynamic number of the current period (claim 7); returns how many were made.
+
+    A round makes some thousands for each institution (`numbers.ROUND`); every process makes some, side by side.
+    """
     table = await platform.store.read(lambda books: books.routing_table())
     made = 0
     for back_end in table.back_ends:
         now = platform.clock.now()
-        renewal = await renew(
-            platform.store, platform.keyring, platform.randomness, back_end=back_end, now=now, batch=BATCH
-        )
+        renewal = await renew(platform.store, platform.keyring, platform.randomness, back_end=back_end, now=now)
         made += renewal.made
     return made
 

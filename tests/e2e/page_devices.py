@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from pages_world import ACCOUNT, SECRET, PagesWorld, device, visit
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
-from tallystick.runtime import Millis
+from tallystick.testing.inbox import waiting_notices
 from tallystick.vault.notices import open_notice
 
 END_MS = 20_000
@@ -45,7 +45,7 @@ async def shown_link(pc: Page) -> str:
 
 async def code_sent(world: PagesWorld) -> str:
     """Return the code of the newest message to somebody who signs up."""
-    notices = await world.desk.store.read(lambda books: books.due_notices(Millis(2**52), 100))
+    notices = await waiting_notices(world.desk.store)
     found = re.search(r"is ([0-9A-Z ]{17})\.", open_notice(world.desk.keyring, notices[-1]).text)
     assert found is not None
     return found[1]

@@ -12,8 +12,8 @@ from tallystick.assembly.element import CODE_ALPHABET
 from tallystick.channels.model import Scope
 from tallystick.limits import CODE_LENGTH
 from tallystick.path import carry
-from tallystick.runtime import Millis
 from tallystick.testing.asgi import ask
+from tallystick.testing.inbox import waiting_notices
 from tallystick.testing.messages import send_part
 from tallystick.vault.notices import open_notice
 
@@ -144,6 +144,6 @@ async def test_an_order_key_learns_no_code_and_no_link_from_any_answer(tried: Ag
 
 async def told_code(world: MerchantWorld, place: int = 0) -> str:
     """Return the code of the first payment, or of the last one for -1, as the payer got it by SMS."""
-    notices = await world.memory.store.read(lambda books: books.due_notices(Millis(2**52), 10))
+    notices = await waiting_notices(world.memory.store)
     text = open_notice(world.memory.keyring, notices[place]).text
     return next(word.strip(".") for word in text.split() if len(word.strip(".")) == CODE_LENGTH)

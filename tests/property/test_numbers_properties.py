@@ -13,6 +13,7 @@ from tallystick.errors import FieldInvalid, StoreFailed
 from tallystick.runtime import Millis
 from tallystick.security.ports import Purpose
 from tallystick.testing.desk import BANK, BreakingStore, VaultDesk
+from tallystick.testing.inbox import waiting_notices
 from tallystick.vault.model import Contact
 from tallystick.vault.notices import open_notice
 from tallystick.vault.periods import period_at
@@ -66,7 +67,7 @@ async def _renew_through(users: int, batch: int, crashes: list[tuple[int, bool]]
     desk.store = whole
     await desk.renew(batch=batch)
     owners = []
-    for notice in await whole.transact(lambda book: book.due_notices(desk.clock.now(), 100)):
+    for notice in await waiting_notices(whole):
         number = open_notice(desk.keyring, notice).text.partition(" is ")[2][:8]
         element = institution_element(desk.keyring.readable(Purpose.BLIND_INDEX), BANK.id, number)
         claim = await whole.transact(lambda book, element=element: book.claim(element, desk.clock.now()))

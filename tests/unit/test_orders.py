@@ -23,6 +23,7 @@ from tallystick.errors import (
 )
 from tallystick.orders import cancel_payment, create_payment, issue_value, set_number, settle_quarantine
 from tallystick.routing.model import BackEnd, NumberPolicy
+from tallystick.testing.inbox import waiting_notices
 from tallystick.testing.messages import arrival_of, send_part
 from tallystick.testing.platform import Member, MemoryPlatform, bank, memory_platform
 from tallystick.vault.notices import open_notice
@@ -111,11 +112,12 @@ async def test_the_payer_gets_the_code_by_every_way_that_was_named_and_the_outbo
     world: MemoryPlatform,
 ) -> None:
     created = await create(world, {**NEW, "payer": {"phone": "+86 138 0013 8000", "email": "li@example.org"}})
-    notices = await world.store.transact(lambda books: books.due_notices(world.clock.now(), 10))
+    notices = await waiting_notices(world.store)
     opened = [open_notice(world.keyring, notice) for notice in notices]
     assert ["+8613800138000", "li@example.org"] == [message.address for message in opened]
     assert all(created.code and created.code in message.text for message in opened)
     assert str(created.code) not in repr(notices)
+    assert all(notice.urgent for notice in notices)
 
 
 async def test_one_payer_is_sent_a_bounded_number_of_codes_whoever_asks(world: MemoryPlatform) -> None:

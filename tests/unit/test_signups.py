@@ -22,6 +22,7 @@ from tallystick.service.background import Carriers
 from tallystick.service.events import Streams
 from tallystick.service.pages.desk import PageDesk
 from tallystick.service.pages.origins import Origins
+from tallystick.testing.inbox import waiting_notices
 from tallystick.testing.page_platform import MemoryBrowser
 from tallystick.testing.platform import BROWSER_KEY, MemoryPlatform, bank, memory_platform
 from tallystick.vault import keep, users
@@ -64,7 +65,7 @@ class Place:
 
     async def code(self) -> Credentials:
         """Take the newest code out of the outbox, as the payer reads it."""
-        notices = await self.world.store.read(lambda books: books.due_notices(Millis(2**52), 100))
+        notices = await waiting_notices(self.world.store)
         text = open_notice(self.world.keyring, notices[-1]).text
         found = re.search(r"is ([0-9A-Z ]{17})\.", text)
         assert found is not None
@@ -157,7 +158,7 @@ async def test_a_guessed_code_and_a_made_up_page_are_refused_alike(place: Place)
     for sender in ("sgn_1_99999999999_" + "a" * 32, "sgn_9_99999999999_" + "a" * 32, "sgn_1_1_" + "a" * 32, "ch_pc"):
         answer = await place.first(Credentials(sender, HmacKey(bytes(32))))
         assert code_of(answer) in {(401, "link_refused"), (401, "signature_invalid")}
-    assert 1 == len(await place.world.store.read(lambda books: books.due_notices(Millis(2**52), 100)))
+    assert 1 == len(await waiting_notices(place.world.store))
 
 
 async def test_a_page_does_not_tell_whether_a_name_is_taken_and_the_phone_does(place: Place) -> None:
@@ -220,7 +221,7 @@ async def test_a_message_that_carries_a_code_holds_no_link_and_says_what_to_do_i
     place: Place,
 ) -> None:
     await place.first()
-    notices = await place.world.store.read(lambda books: books.due_notices(Millis(2**52), 100))
+    notices = await waiting_notices(place.world.store)
     text = open_notice(place.world.keyring, notices[-1]).text
     assert not re.search(r"https?:|www\.|\bpay\.example|\bphone\.example", text)
     assert "Did you not ask for it? Then do nothing." in text
@@ -245,7 +246,7 @@ async def test_what_is_wrong_in_the_first_half_is_named_and_sends_nothing(
 ) -> None:
     answer = await place.first(**changes)
     assert field == json.loads(answer.body)["field"]
-    assert [] == await place.world.store.read(lambda books: books.due_notices(Millis(2**52), 100))
+    assert [] == await waiting_notices(place.world.store)
 
 
 @pytest.mark.parametrize(

@@ -279,7 +279,10 @@ WRITES: Final[Mapping[str, Rule | str]] = {
     "clear_tries": _right,
     "put_credential": _stored,
     "note_number": _number_made,
+    "use_code": "the right try that it belongs to has its entry",
     "add_notice": _OUTBOX,
+    "hold_notices": _OUTBOX,
+    "book_pace": _OUTBOX,
     "delay_notice": _OUTBOX,
     "drop_notice": _OUTBOX,
     # channels

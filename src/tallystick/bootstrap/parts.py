@@ -42,6 +42,12 @@ def mail_and_sms(settings: Settings, clock: Clock) -> dict[Medium, Carrier]:
     return carriers
 
 
+def notices_per_second(settings: Settings) -> dict[Medium, int]:
+    """Return how many notices a second the provider of each medium may get, as far as the settings name one."""
+    named = ((Medium.EMAIL, settings.smtp), (Medium.SMS, settings.sms))
+    return {medium: section.per_second for medium, section in named if section is not None}
+
+
 @contextlib.asynccontextmanager
 async def pin_process(desk: Office) -> AsyncIterator[PinProcess]:
     """Run the process that holds PIN keys; raises Misconfigured when it does not come up.

@@ -9,7 +9,7 @@ from typing import Final
 from tallystick import limits, rewrap
 from tallystick.adapters.notify.webhooks import WebhookPoster
 from tallystick.bootstrap.office import Office
-from tallystick.bootstrap.parts import mail_and_sms
+from tallystick.bootstrap.parts import mail_and_sms, notices_per_second
 from tallystick.crypto import ca
 from tallystick.errors import TallystickError
 from tallystick.outcomes.courier import Courier
@@ -103,7 +103,13 @@ async def sweeping(platform: Platform, desk: Office) -> AsyncIterator[None]:
         await desk.store.transact(lambda books: books.purge_capabilities(desk.clock.now()))
         await desk.store.transact(lambda books: books.purge_sign_ups(desk.clock.now()))
 
-    task = asyncio.create_task(Sweep(platform, carriers, more=(keep_revocation_list, empty_log, purge_unused)).run())
+    sweep = Sweep(
+        platform,
+        carriers,
+        more=(keep_revocation_list, empty_log, purge_unused),
+        per_second=notices_per_second(desk.settings),
+    )
+    task = asyncio.create_task(sweep.run())
     try:
         yield
     finally:

@@ -1,8 +1,7 @@
 """What an operator does: register channels, institutions and users. Commands and the demo call these."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
 
 import msgspec
 from msgspec import Struct, structs
@@ -17,7 +16,7 @@ from tallystick.crypto import ca
 from tallystick.crypto.kdf import KEY_BYTES
 from tallystick.crypto.signing import Algorithm, load_public
 from tallystick.delivery.books import Books
-from tallystick.errors import FieldInvalid, Misconfigured, NotFound
+from tallystick.errors import FieldInvalid, Forbidden, Misconfigured, NotFound
 from tallystick.routing import changes
 from tallystick.routing.institutions import new_institution_id
 from tallystick.routing.model import BackEnd, NumberPolicy, RouteChange, Status
@@ -26,10 +25,8 @@ from tallystick.runtime import new_id
 from tallystick.secret import Secret
 from tallystick.security.verify import seal_sender_key
 from tallystick.vault import keep, numbers, users
-from tallystick.vault.model import Contact, Credential
+from tallystick.vault.model import Contact, Credential, Numbering
 from tallystick.vault.numbers import Renewal
-
-NUMBERS_BATCH: Final = 200  # users listed at a time
 
 
 class NewChannel(Struct, frozen=True, kw_only=True):
@@ -209,16 +206,33 @@ async def check_connector(desk: Office, back_end: BackEnd) -> bool:
     return True
 
 
-async def renew_numbers(desk: Office) -> dict[str, Renewal]:
-    """Make the dynamic numbers that are due, as `sweep` does while the platform serves; by institution id."""
-    table = await desk.store.read(lambda books: books.routing_table())
-    return {
-        back_end.id: await numbers.renew(
-            desk.store, desk.keyring, desk.randomness, back_end=back_end, now=desk.clock.now(), batch=NUMBERS_BATCH
+async def numbered_institutions(desk: Office, institution: str | None) -> list[BackEnd]:
+    """List the back ends whose numbers the platform makes, or only `institution`; raises NotFound and Forbidden."""
+    if institution is None:
+        table = await desk.store.read(lambda books: books.routing_table())
+        return [each for each in table.back_ends if each.numbers is NumberPolicy.PLATFORM]
+    back_end = await find_institution(desk, institution)
+    if back_end.numbers is not NumberPolicy.PLATFORM:
+        raise Forbidden("the platform makes no numbers for this institution")
+    return [back_end]
+
+
+async def renew_numbers(desk: Office, back_end: BackEnd, tell: Callable[[int], None]) -> Renewal:
+    """Make all numbers of a back end that are due; `tell` is given how many after each batch."""
+    made = unreachable = 0
+    more = True
+    while more:
+        done = await numbers.renew(
+            desk.store, desk.keyring, desk.randomness, back_end=back_end, now=desk.clock.now(), tell=tell
         )
-        for back_end in table.back_ends
-        if back_end.numbers is NumberPolicy.PLATFORM
-    }
+        made, unreachable, more = made + done.made, unreachable + done.unreachable, done.more
+    return Renewal(made=made, unreachable=unreachable)
+
+
+async def numbers_progress(desk: Office, back_end: BackEnd) -> Numbering:
+    """Count the users of a back end who have a number of the current period, and those who wait for it."""
+    now = desk.clock.now()
+    return await desk.store.read(lambda books: numbers.progress(books, back_end=back_end, now=now))
 
 
 async def add_user(desk: Office, *, username: str, password: Secret, contact: Contact) -> str:

@@ -17,7 +17,18 @@ from tallystick.errors import TallystickError
 
 PIPE_WIDTH: Final = 1_000  # columns when nobody looks: a line is never folded, an id never cut
 TIMES: Final = frozenset(
-    {"at", "created_at", "decided_at", "expires_at", "not_after", "opened_at", "revoked", "settled_at", "used_at"}
+    {
+        "at",
+        "created_at",
+        "decided_at",
+        "ends_at",
+        "expires_at",
+        "not_after",
+        "opened_at",
+        "revoked",
+        "settled_at",
+        "used_at",
+    }
 )  # ms each
 
 

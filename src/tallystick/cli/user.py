@@ -11,6 +11,7 @@ from tallystick.bootstrap.office import Office
 from tallystick.cli import administer
 from tallystick.cli.app import App, Group, pass_app
 from tallystick.cli.inputs import ask, file_path, new_path, read_fields, read_password, refuse_existing, write_new
+from tallystick.cli.numbers import numbers
 from tallystick.cli.output import Failure
 from tallystick.errors import CredentialRefused
 from tallystick.secret import Pan, Secret
@@ -43,14 +44,6 @@ class Stored(Struct, frozen=True):
     kind: str
 
 
-class Renewed(Struct, frozen=True):
-    """The numbers made for one institution; `unreachable` users have one that reached nobody."""
-
-    institution: str
-    made: int
-    unreachable: int
-
-
 class AppGiven(Struct, frozen=True):
     """The authenticator app of a user has a new key."""
 
@@ -61,6 +54,9 @@ class AppGiven(Struct, frozen=True):
 @click.group(cls=Group, examples="tallystick user add lihua --phone +8613800138000")
 def user() -> None:
     """Register payers and store their credentials."""
+
+
+user.add_command(numbers)
 
 
 @user.command(
@@ -130,23 +126,6 @@ def credential(
         raise Failure.of(error, REFUSED_REMEDY) from error
     stored_kind = "card" if isinstance(kept, CardCredential) else "account"
     app.show(Stored(username=username, institution=institution, kind=stored_kind))
-
-
-@user.group("numbers", examples="tallystick user numbers renew")
-def numbers() -> None:
-    """Dynamic numbers (patent claims 4, 7)."""
-
-
-@numbers.command("renew", examples="tallystick user numbers renew")
-@pass_app
-def renew(app: App) -> None:
-    """Make the dynamic numbers that are due, once.
-
-    A serving platform does so by itself, and sends them.
-    """
-    made = app.at_desk(administer.renew_numbers)
-    rows = [Renewed(institution, renewal.made, renewal.unreachable) for institution, renewal in made.items()]
-    app.show_all(rows, ("institution", "made", "unreachable"))
 
 
 @user.command(

@@ -129,7 +129,7 @@ class VaultDesk:
             claimed_by=claimed_by,
         )
 
-    async def renew(self, back_end: BackEnd = BANK, batch: int = 9) -> numbers.Renewal:
+    async def renew(self, back_end: BackEnd = BANK, batch: int = numbers.BATCH) -> numbers.Renewal:
         """Renew the numbers of a back end now."""
         return await numbers.renew(
             self.store, self.keyring, self.randomness, back_end=back_end, now=self.clock.now(), batch=batch

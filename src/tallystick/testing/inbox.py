@@ -5,11 +5,14 @@ import ssl
 import warnings
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from typing import NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from tallystick.errors import FieldInvalid, Unavailable
+from tallystick.runtime import Millis
+from tallystick.vault.model import Medium, Notice
+from tallystick.vault.ports import VaultBooks, VaultStore
 
 LOOPBACK = "127.0.0.1"
 
@@ -97,6 +100,20 @@ class SmtpInbox:
         protected = self._implicit or session.ssl is not None
         self.mails.append(Mail(str(envelope.mail_from), list(envelope.rcpt_tos), content, protected))
         return "250 OK"
+
+
+FAR: Final = Millis(2**52)  # ms since 1970; later than any notice is due
+WAITING_MAX: Final = 10_000  # notices one look returns for a medium
+
+
+async def waiting_notices(store: VaultStore) -> list[Notice]:
+    """List the notices that wait, due or not, first those that are due first."""
+
+    async def work(book: VaultBooks) -> list[Notice]:
+        found = [await book.due_notices(medium, FAR, WAITING_MAX) for medium in Medium]
+        return sorted((notice for each in found for notice in each), key=lambda notice: notice.due_at)
+
+    return await store.transact(work)
 
 
 class Sent(NamedTuple):

@@ -7,7 +7,7 @@ from tallystick.errors import AlreadyExists, NotFound, Replayed, StoreFailed
 from tallystick.runtime import Millis
 from tallystick.security.model import StoredAnswer
 from tallystick.testing.memory_table import Journal, MemoryBook, Table
-from tallystick.vault.model import Notice, StoredCredential, User
+from tallystick.vault.model import Due, Medium, Notice, Numbering, StoredCredential, User
 
 
 class MemoryChannels(MemoryBook):
@@ -100,7 +100,8 @@ class MemoryUsers(MemoryBook):
         self._users: Table[str, User] = Table(journal)
         self._tries: Table[str, tuple[Millis, int]] = Table(journal)
         self._credentials: Table[tuple[str, str], StoredCredential] = Table(journal)
-        self._numbers: Table[tuple[str, str, str], bool] = Table(journal)
+        self._numbers: Table[tuple[str, str], str] = Table(journal)
+        self._codes: Table[str, int] = Table(journal)
 
     async def add_user(self, user: User) -> None:
         """Register a user; raises AlreadyExists when the name is taken."""
@@ -137,22 +138,39 @@ class MemoryUsers(MemoryBook):
         """Store or replace a user's credential for an institution."""
         if self._users.get(credential.user_id) is None:
             raise StoreFailed("a credential needs a user")
-        self._credentials.put((credential.institution, credential.user_id), credential)
+        key = (credential.institution, credential.user_id)
+        self._credentials.put(key, credential)
+        if self._numbers.get(key) is None:
+            self._numbers.put(key, "")
 
     async def credential(self, user_id: str, institution: str) -> StoredCredential | None:
         """Find a user's credential for an institution."""
         return self._credentials.get((institution, user_id))
 
-    async def enrolled_without_number(self, institution: str, period: str, limit: int) -> list[str]:
-        """List user ids with a credential at this institution and no number of this period yet."""
-        enrolled = sorted(user_id for (where, user_id), _ in self._credentials.items() if where == institution)
-        return [user_id for user_id in enrolled if not self._numbers.get((institution, user_id, period))][:limit]
+    async def due_numbers(self, institution: str, period: str, after: Due | None, limit: int) -> list[Due]:
+        """List users of this institution whose last number is of an earlier period, in order, from behind `after`."""
+        behind = ("", "") if after is None else (after.period, after.user_id)
+        due = sorted((last, user) for (where, user), last in self._numbers.items() if where == institution)
+        return [Due(user, last) for last, user in due if last < period and (last, user) > behind][:limit]
 
     async def note_number(self, institution: str, user_id: str, period: str) -> bool:
-        """Record that the user's number of this period was made; False when it was already recorded."""
-        if self._numbers.get((institution, user_id, period)):
+        """Record that the user's number of this period was made; False when it or a later one was."""
+        last = self._numbers.get((institution, user_id))
+        if last is None or last >= period:
             return False
-        self._numbers.put((institution, user_id, period), True)
+        self._numbers.put((institution, user_id), period)
+        return True
+
+    async def count_numbers(self, institution: str, period: str) -> Numbering:
+        """Count the users of this institution with a number of this period or a later one, and those without."""
+        made = [last >= period for (where, _), last in self._numbers.items() if where == institution]
+        return Numbering(made=sum(made), left=len(made) - sum(made))
+
+    async def use_code(self, user_id: str, step: int) -> bool:
+        """Use up a step of the user's authenticator app; False when it or a later one was used: steps never go back."""
+        if step <= (self._codes.get(user_id) or 0):
+            return False
+        self._codes.put(user_id, step)
         return True
 
 
@@ -162,6 +180,7 @@ class MemoryNotices(MemoryBook):
     def __init__(self, journal: Journal) -> None:
         super().__init__(journal)
         self._notices: Table[str, Notice] = Table(journal)
+        self._paced: Table[Medium, Millis] = Table(journal)
 
     async def add_notice(self, notice: Notice) -> None:
         """Add a notice; raises AlreadyExists when its id is taken."""
@@ -169,10 +188,25 @@ class MemoryNotices(MemoryBook):
             raise AlreadyExists("a notice has this id")
         self._notices.put(notice.id, notice)
 
-    async def due_notices(self, now: Millis, limit: int) -> list[Notice]:
-        """List notices due at `now`, longest due first."""
-        due = [notice for notice in self._notices.rows() if notice.due_at <= now]
-        return sorted(due, key=lambda notice: notice.due_at)[:limit]
+    async def due_notices(self, medium: Medium, now: Millis, limit: int) -> list[Notice]:
+        """List notices of a medium due at `now`, urgent ones first and the longest due first of each."""
+        due = [notice for notice in self._notices.rows() if notice.medium is medium and notice.due_at <= now]
+        return sorted(due, key=lambda notice: (not notice.urgent, notice.due_at))[:limit]
+
+    async def hold_notices(self, notice_ids: list[str], until: Millis) -> None:
+        """Let notices be due at `until`, without counting an attempt: until then nobody else sends them."""
+        for notice in filter(None, map(self._notices.get, notice_ids)):
+            self._notices.put(notice.id, replace(notice, due_at=until))
+
+    async def paced_until(self, medium: Medium) -> Millis:
+        """Return until when the medium's provider is booked; 0 when it never was."""
+        return self._paced.get(medium) or Millis(0)
+
+    async def book_pace(self, medium: Medium, now: Millis, length: int) -> Millis:
+        """Book the medium's provider for the next free `length` ms from `now` on; return their start."""
+        start = max(await self.paced_until(medium), now)
+        self._paced.put(medium, Millis(start + length))
+        return start
 
     async def delay_notice(self, notice_id: str, due_at: Millis) -> None:
         """Count a failed attempt and set the next time."""

@@ -15,8 +15,6 @@ from tallystick.vault.ports import VaultBooks, VaultStore
 
 WRONG: Final = "wrong_number"
 MISSING: Final = "number_missing"
-APP: Final = "app"
-"""Where the steps of used codes are noted, in the place of an institution id."""
 
 
 async def require(
@@ -28,7 +26,7 @@ async def require(
     2. The try is counted, durably, before the number is compared; after `limits.PASSWORD_TRIES_MAX` in the window none
        is compared: "too_many_tries".
     3. It is the dynamic number valid now for this payer at this institution, or a code of the payer's authenticator app
-       that was not used before: else "wrong_number". Only then are the tries forgotten.
+       later than every one that was used: else "wrong_number". Only then are the tries forgotten.
 
     Raises:
         CredentialRefused: with the reasons above; "record_damaged" when the payer's record does not open.
@@ -96,4 +94,4 @@ async def _is_dynamic(
 async def _is_code(book: VaultBooks, keyring: Keyring, user: User, code: Secret, now: Millis) -> bool:
     key = users.app_key(keyring, user)
     step = totp.matching_step(key, code, now) if key is not None else None
-    return step is not None and await book.note_number(APP, user.id, str(step))
+    return step is not None and await book.use_code(user.id, step)

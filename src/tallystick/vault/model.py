@@ -77,6 +77,20 @@ class StoredCredential(Struct, frozen=True, kw_only=True):
     created_at: Millis
 
 
+class Due(Struct, frozen=True):
+    """A user whose number is due; `period` is that of the last one, empty before the first. Ordered by both."""
+
+    user_id: str
+    period: str
+
+
+class Numbering(Struct, frozen=True, kw_only=True):
+    """How far the renewal of an institution's numbers is: users who have theirs, and users who wait for it."""
+
+    made: int
+    left: int
+
+
 class SignUp(Struct, frozen=True, kw_only=True):
     """The first half of a sign-up, waiting; `sealed` opens under the key of `epoch`, `id` is derived from the code."""
 
@@ -103,7 +117,8 @@ class Medium(StrEnum):
 class Notice(Struct, frozen=True, kw_only=True):
     """A message to a person that must go out at least once; address and text are sealed until sent, then erased.
 
-    `attempts` counts tries; `due_at` is when the next one may start.
+    `attempts` counts tries; `due_at` is when the next one may start. An `urgent` one goes before all that are
+    not: a code that somebody waits for does not queue behind a day's numbers.
     """
 
     id: str
@@ -112,3 +127,4 @@ class Notice(Struct, frozen=True, kw_only=True):
     created_at: Millis
     due_at: Millis
     attempts: int = 0
+    urgent: bool = False

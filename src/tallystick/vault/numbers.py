@@ -1,5 +1,6 @@
 """Dynamic numbers: with an institution id they are the element of claim 4; renewed on schedule (claim 7)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,21 +12,27 @@ from tallystick.errors import AlreadyExists, CredentialRefused, FieldInvalid, Fo
 from tallystick.routing.model import BackEnd, NumberPolicy
 from tallystick.runtime import Millis, Randomness, random_digits
 from tallystick.security.ports import Keyring, Purpose
-from tallystick.vault.model import Contact, Medium, Notice
+from tallystick.vault.model import Contact, Due, Medium, Notice, Numbering
 from tallystick.vault.notices import Message, seal_notice
 from tallystick.vault.periods import Period, local_time, period_at
-from tallystick.vault.ports import VaultBooks, VaultStore
+from tallystick.vault.ports import UserBook, VaultBooks, VaultStore
 from tallystick.vault.users import open_contact
 
+BATCH: Final = 20  # users of one transaction: on SQLite it holds the event loop for some 5 ms
+ROUND: Final = 2_000  # users of one call, as a rule: other institutions have their turn after them
 DRAWS_MAX: Final = 16  # draws for one free number; with half of all numbers in use, one user in 65,536 has to wait
 
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """What one call did: numbers made, and how many of them reached nobody because the contact is damaged."""
+    """What one call did: numbers made, and how many of them reached nobody because the contact is damaged.
+
+    `more` when it stopped at its limit: call again.
+    """
 
     made: int
     unreachable: int
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,34 +47,54 @@ class _Job:
 
 
 async def renew(
-    store: VaultStore, keyring: Keyring, randomness: Randomness, *, back_end: BackEnd, now: Millis, batch: int
+    store: VaultStore,
+    keyring: Keyring,
+    randomness: Randomness,
+    *,
+    back_end: BackEnd,
+    now: Millis,
+    batch: int = BATCH,
+    most: int = ROUND,
+    tell: Callable[[int], None] | None = None,
 ) -> Renewal:
-    """Give every user enrolled at `back_end` a number of the current period, where there is none yet.
+    """Give users enrolled at `back_end` a number of the current period where they have none yet, about `most` of them.
 
-    Each user's number, the end of the earlier one and the notices are one transaction, so a crash midway loses and
-    doubles nothing: the next call goes on with whoever has no number. Users are listed `batch` at a time. The number is
-    valid from `now` until `limits.NUMBER_OVERLAP_MS` after the period; the earlier one ends that long after `now`.
-    A back end that makes its own numbers, or has none, is left alone.
+    A batch of users, their numbers, the end of the earlier ones and the notices are one transaction, so a crash midway
+    loses and doubles nothing: the next call goes on with whoever has no number. Any number of processes may renew
+    at the same time: each batch belongs to one of them, and nobody is renewed twice in a period. The number is valid
+    from `now` until `limits.NUMBER_OVERLAP_MS` after the period; the earlier one ends that long after `now`. `tell` is
+    given the numbers made after each batch. A back end that makes its own numbers, or has none, is left alone.
 
     Raises:
-        Unavailable: no free number was drawn; users before this one have theirs, call again.
+        Unavailable: no free number was drawn; users of earlier batches have theirs, call again.
         StoreFailed: as above.
         Misconfigured: the back end's zone or time of renewal is wrong.
     """
     if back_end.numbers is not NumberPolicy.PLATFORM:
         return Renewal(made=0, unreachable=0)
     job = _Job(keyring, randomness, back_end, period_at(back_end, now), now)
-
-    async def waiting(book: VaultBooks) -> list[str]:
-        return await book.enrolled_without_number(back_end.id, job.period.id, batch)
-
     made = unreachable = 0
-    while users := await store.transact(waiting):
-        for user_id in users:
-            told = await _renew_user(store, job, user_id)
-            made += told is not None
-            unreachable += told is False
-    return Renewal(made=made, unreachable=unreachable)
+    after: Due | None = None
+    while made < most:
+        done = await _renew_batch(store, job, after, batch)
+        made += done.made
+        unreachable += done.unreachable
+        after = done.last
+        if tell is not None:
+            tell(done.made)
+        if after is None:
+            return Renewal(made=made, unreachable=unreachable)
+    return Renewal(made=made, unreachable=unreachable, more=True)
+
+
+async def progress(book: UserBook, *, back_end: BackEnd, now: Millis) -> Numbering:
+    """Count who has a number of the current period and who waits for it; nobody where the platform makes none.
+
+    The cost grows with the users of the institution (`bench/results/numbers.json`). Raises Misconfigured as `renew`.
+    """
+    if back_end.numbers is not NumberPolicy.PLATFORM:
+        return Numbering(made=0, left=0)
+    return await book.count_numbers(back_end.id, period_at(back_end, now).id)
 
 
 async def set_by_back_end(
@@ -104,7 +131,7 @@ async def set_by_back_end(
         await _end_earlier(book, job, user_id)
         await _issue(book, job, user_id, element)
         if tell:
-            await _tell(book, job, user_id, number)
+            await _tell(book, job, user_id, number, urgent=False)
 
     await store.transact(work)
 
@@ -133,17 +160,35 @@ async def issue_value(
     await store.transact(issue)
 
 
-async def _renew_user(store: VaultStore, job: _Job, user_id: str) -> bool | None:
-    """Give one user a number; return whether the user is told, None when another process was faster."""
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What one transaction did; `last` is where the next one goes on, None when nobody was left behind it."""
 
-    async def work(book: VaultBooks) -> bool | None:
-        if not await book.note_number(job.back_end.id, user_id, job.period.id):
-            return None
-        await _end_earlier(book, job, user_id)
-        number = await _issue_free(book, job, user_id)
-        return await _tell(book, job, user_id, number)
+    made: int
+    unreachable: int
+    last: Due | None
+
+
+async def _renew_batch(store: VaultStore, job: _Job, after: Due | None, batch: int) -> _Batch:
+    async def work(book: VaultBooks) -> _Batch:
+        due = await book.due_numbers(job.back_end.id, job.period.id, after, batch)
+        told = [await _renew_user(book, job, each) for each in due]
+        made = len(told) - told.count(None)
+        return _Batch(made=made, unreachable=told.count(False), last=due[-1] if len(due) == batch else None)
 
     return await store.transact(work)
+
+
+async def _renew_user(book: VaultBooks, job: _Job, due: Due) -> bool | None:
+    """Give one user a number; return whether the user is told, None when there is one of this period already.
+
+    A first number is urgent: somebody who has just enrolled waits for it.
+    """
+    if not await book.note_number(job.back_end.id, due.user_id, job.period.id):
+        return None
+    await _end_earlier(book, job, due.user_id)
+    number = await _issue_free(book, job, due.user_id)
+    return await _tell(book, job, due.user_id, number, urgent=not due.period)
 
 
 async def _end_earlier(book: VaultBooks, job: _Job, user_id: str) -> None:
@@ -168,7 +213,7 @@ async def _issue(book: VaultBooks, job: _Job, user_id: str, element: Element) ->
     await book.issue_claim(element, claim, valid_from=job.now, valid_until=until)
 
 
-async def _tell(book: VaultBooks, job: _Job, user_id: str, number: str) -> bool:
+async def _tell(book: VaultBooks, job: _Job, user_id: str, number: str, *, urgent: bool) -> bool:
     """Put the notices into the outbox; False when the user's contact is lost or damaged."""
     user = await book.user(user_id)
     if user is None:
@@ -177,12 +222,12 @@ async def _tell(book: VaultBooks, job: _Job, user_id: str, number: str) -> bool:
         contact = open_contact(job.keyring, user)
     except CredentialRefused:
         return False
-    for notice in _notices(job, contact, number):
+    for notice in _notices(job, contact, number, urgent=urgent):
         await book.add_notice(notice)
     return True
 
 
-def _notices(job: _Job, contact: Contact, number: str) -> list[Notice]:
+def _notices(job: _Job, contact: Contact, number: str, *, urgent: bool) -> list[Notice]:
     """Write the notices: they name the institution, the number and its validity, never a card (PCI DSS 4.2.2)."""
     subject = f"Your number for {job.back_end.name}"
     text = (
@@ -191,7 +236,14 @@ def _notices(job: _Job, contact: Contact, number: str) -> list[Notice]:
     )
     addresses = ((Medium.SMS, contact.phone), (Medium.EMAIL, contact.email))
     return [
-        seal_notice(job.keyring, job.randomness, medium, Message(address=address, subject=subject, text=text), job.now)
+        seal_notice(
+            job.keyring,
+            job.randomness,
+            medium,
+            Message(address=address, subject=subject, text=text),
+            job.now,
+            urgent=urgent,
+        )
         for medium, address in addresses
         if address is not None
     ]

@@ -8,7 +8,7 @@ from tallystick.channels.ports import PinBook
 from tallystick.crypto.passwords import StretchedPassword
 from tallystick.runtime import Millis
 from tallystick.secret import Pan, Secret
-from tallystick.vault.model import Notice, SignUp, StoredCredential, User
+from tallystick.vault.model import Due, Medium, Notice, Numbering, SignUp, StoredCredential, User
 
 T = TypeVar("T")
 
@@ -51,12 +51,27 @@ class UserBook(Protocol):
         """Find a user's credential for an institution."""
         ...
 
-    async def enrolled_without_number(self, institution: str, period: str, limit: int) -> list[str]:
-        """List user ids with a credential at this institution and no number of this period yet."""
+    async def due_numbers(self, institution: str, period: str, after: Due | None, limit: int) -> list[Due]:
+        """List users of this institution whose last number is of an earlier period, in order, from behind `after`.
+
+        They are this transaction's until it ends: one that runs at the same time is given others, so that several
+        processes renew side by side. Whoever is left out like that is found again from the beginning.
+        """
         ...
 
     async def note_number(self, institution: str, user_id: str, period: str) -> bool:
-        """Record that the user's number of this period was made; False when it was already recorded."""
+        """Record that the user's number of this period was made; False when it or a later one was.
+
+        Periods are compared as texts and never go back. False as well for a user who is not enrolled there.
+        """
+        ...
+
+    async def count_numbers(self, institution: str, period: str) -> Numbering:
+        """Count the users of this institution with a number of this period or a later one, and those without."""
+        ...
+
+    async def use_code(self, user_id: str, step: int) -> bool:
+        """Use up a step of the user's authenticator app; False when it or a later one was used: steps never go back."""
         ...
 
 
@@ -87,8 +102,23 @@ class NoticeBook(Protocol):
         """Add a notice."""
         ...
 
-    async def due_notices(self, now: Millis, limit: int) -> list[Notice]:
-        """List notices due at `now`, oldest first."""
+    async def due_notices(self, medium: Medium, now: Millis, limit: int) -> list[Notice]:
+        """List notices of a medium due at `now`, urgent ones first and the longest due first of each.
+
+        They are this transaction's until it ends: one that runs at the same time is given others.
+        """
+        ...
+
+    async def hold_notices(self, notice_ids: list[str], until: Millis) -> None:
+        """Let notices be due at `until`, without counting an attempt: until then nobody else sends them."""
+        ...
+
+    async def paced_until(self, medium: Medium) -> Millis:
+        """Return until when the medium's provider is booked; 0 when it never was."""
+        ...
+
+    async def book_pace(self, medium: Medium, now: Millis, length: int) -> Millis:
+        """Book a provider for the next free `length` ms from `now` on, for the caller alone; return their start."""
         ...
 
     async def delay_notice(self, notice_id: str, due_at: Millis) -> None:

@@ -137,6 +137,7 @@ READS = {
     "routes rules",
     "routes table",
     "user numbers renew",  # while no number is due
+    "user numbers status",
     "webhook dead-letters",
     "webhook list",
 }
@@ -232,6 +233,7 @@ def people(shell: Shell, shop: str, bank: str) -> None:
         typed=f"{PASSWORD}\nbamboo:lihua\nriver-stone\n",
     )
     shell("user numbers renew")
+    shell("user numbers status")
     key = shell("apikey add", "bookshop", "--key-out", "1.key")["id"]
     shell("apikey rotate", key, "--key-out", "2.key")
     shell("apikey revoke", key)

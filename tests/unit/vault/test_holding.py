@@ -14,6 +14,7 @@ from tallystick.routing.model import NumberPolicy
 from tallystick.runtime import Millis, SystemRandomness
 from tallystick.secret import Secret
 from tallystick.testing.desk import ACCOUNT, BANK, WRONG, VaultDesk
+from tallystick.testing.inbox import waiting_notices
 from tallystick.vault import holding, keep, users
 from tallystick.vault.model import Credential
 from tallystick.vault.notices import open_notice
@@ -53,7 +54,7 @@ async def refused(desk: VaultDesk, number: str | None, **changes: str) -> str:
 
 async def numbers_sent(desk: VaultDesk) -> list[str]:
     await renew(desk.store, desk.keyring, SystemRandomness(), back_end=NUMBERED, now=desk.clock.now(), batch=10)
-    notices = await desk.store.transact(lambda book: book.due_notices(Millis(2**52), 100))
+    notices = await waiting_notices(desk.store)
     texts = [open_notice(desk.keyring, notice).text for notice in notices]
     return sorted({found[1] for text in texts if (found := re.search(r"is (\d{8})\.", text))})
 

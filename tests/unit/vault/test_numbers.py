@@ -13,12 +13,14 @@ from tallystick.routing.model import BackEnd, NumberPolicy
 from tallystick.runtime import Millis, SystemRandomness
 from tallystick.security.ports import Purpose
 from tallystick.testing.desk import BANK, CONTACT, BreakingStore, VaultDesk
-from tallystick.vault.model import Contact, Medium, Notice
+from tallystick.testing.inbox import waiting_notices
+from tallystick.vault.model import Contact, Medium, Notice, Numbering
 from tallystick.vault.notices import open_notice
-from tallystick.vault.numbers import Renewal, issue_value, renew, set_by_back_end
+from tallystick.vault.numbers import Renewal, issue_value, progress, renew, set_by_back_end
 from tallystick.vault.periods import period_at
 
 BY_MAIL = Contact(email="payer@example.org")
+DAY_MS = 86_400_000
 OWN_NUMBERS = replace(BANK, numbers=NumberPolicy.BACK_END)
 
 
@@ -43,7 +45,7 @@ async def claim_of(desk: VaultDesk, number: str, now: int) -> Claim | None:
 
 
 async def outbox(desk: VaultDesk) -> list[Notice]:
-    return await desk.store.transact(lambda book: book.due_notices(Millis(2**52), 1000))
+    return await waiting_notices(desk.store)
 
 
 async def told(desk: VaultDesk) -> list[tuple[Medium, str, str]]:
@@ -88,6 +90,59 @@ async def test_a_second_renewal_in_the_period_changes_nothing(desk: VaultDesk) -
     assert len(await told(desk)) == 2
 
 
+async def test_one_call_makes_about_as_many_as_it_may_and_says_that_there_are_more(desk: VaultDesk) -> None:
+    for n in range(3):
+        await desk.enrol(f"user{n}")
+    told: list[int] = []
+
+    async def some() -> Renewal:
+        return await renew(
+            desk.store,
+            desk.keyring,
+            desk.randomness,
+            back_end=BANK,
+            now=desk.clock.now(),
+            batch=1,
+            most=2,
+            tell=told.append,
+        )
+
+    assert await some() == Renewal(made=2, unreachable=0, more=True)
+    assert await some() == Renewal(made=1, unreachable=0)
+    assert [1, 1, 1, 0] == told
+
+
+async def test_progress_counts_who_has_a_number_of_the_period_and_who_waits(desk: VaultDesk) -> None:
+    async def counted(back_end: BackEnd = BANK) -> Numbering:
+        now = desk.clock.now()
+        return await desk.store.transact(lambda book: progress(book, back_end=back_end, now=now))
+
+    await desk.enrol("one")
+    await desk.renew()
+    await desk.enrol("two")
+    assert Numbering(made=1, left=1) == await counted()
+    desk.clock.time = period_at(BANK, desk.clock.now()).ends
+    assert Numbering(made=0, left=2) == await counted()
+    assert Numbering(made=0, left=0) == await counted(OWN_NUMBERS)
+
+
+async def test_a_first_number_goes_out_before_those_of_a_renewal(desk: VaultDesk) -> None:
+    await desk.enrol("old", contact=BY_MAIL)
+    await desk.renew()
+    assert [True] == [notice.urgent for notice in await outbox(desk)]
+    await told(desk)
+    desk.clock.pass_by(DAY_MS)
+    await desk.renew()
+    assert [False] == [notice.urgent for notice in await outbox(desk)]
+
+
+async def test_a_clock_that_goes_back_a_day_makes_no_second_number(desk: VaultDesk) -> None:
+    await desk.enrol()
+    await desk.renew()
+    desk.clock.pass_by(-DAY_MS)
+    assert (await desk.renew()).made == 0
+
+
 async def test_whoever_enrols_during_the_period_gets_a_number_at_the_next_call(desk: VaultDesk) -> None:
     await desk.renew()
     await desk.enrol("late")
@@ -118,17 +173,17 @@ async def test_a_number_in_use_at_the_institution_is_drawn_again(desk: VaultDesk
     assert sorted(number for _, _, number in await told(desk)) == ["00000007", "00000008"]
 
 
-async def test_when_no_free_number_is_drawn_the_user_waits_and_nothing_of_it_stays(desk: VaultDesk) -> None:
+async def test_when_no_free_number_is_drawn_the_batch_waits_and_nothing_of_it_stays(desk: VaultDesk) -> None:
     await desk.enrol("one")
     await desk.enrol("two")
     with pytest.raises(Unavailable):
         await draw(desk, *[7] * 30)
-    assert len(await told(desk)) == 2
-    assert (await draw(desk, 8)).made == 1
+    assert await told(desk) == []
+    assert (await draw(desk, 7, 8)).made == 2
 
 
 @pytest.mark.parametrize("late", [False, True])
-@pytest.mark.parametrize("breaks_at", range(6))
+@pytest.mark.parametrize("breaks_at", range(3))
 async def test_a_crash_midway_loses_no_number_and_doubles_none(desk: VaultDesk, breaks_at: int, *, late: bool) -> None:
     users = [await desk.enrol(f"user{n}", contact=Contact(email=f"user{n}@example.org")) for n in range(4)]
     whole, desk.store = desk.store, BreakingStore(desk.store, breaks_at, late=late)

@@ -11,7 +11,7 @@ from tallystick.errors import Misconfigured, Unavailable
 from tallystick.secret import Secret
 
 TIMEOUT_S: Final = 20.0  # s for connecting and for each read
-CONNECTIONS_MAX: Final = 8  # connections to the provider
+CONNECTIONS_MAX: Final = 16  # connections to the provider
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,9 +5,7 @@
 from tallystick.adapters.store.sqlite_book import Row, SqliteBook
 from tallystick.errors import AlreadyExists
 from tallystick.runtime import Millis
-from tallystick.vault.model import Medium, Notice, StoredCredential, User
-
-NUMBER_PERIODS_KEPT = 2  # periods remembered per user and institution: the present one and the one before
+from tallystick.vault.model import Due, Medium, Notice, Numbering, StoredCredential, User
 
 USER_COLUMNS = "id, name_digest, salt, kdf, verifier, wrapped_key, sealed_contact, created_at"
 ADD_USER = f"INSERT INTO payer ({USER_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
@@ -27,22 +25,31 @@ PUT_CREDENTIAL = """
     ON CONFLICT (institution, user_id) DO UPDATE SET sealed = excluded.sealed, created_at = excluded.created_at
 """
 FIND_CREDENTIAL = "SELECT sealed, created_at FROM credential WHERE institution = ? AND user_id = ?"
-WITHOUT_NUMBER = """
-    SELECT user_id FROM credential AS c WHERE institution = ?1 AND NOT EXISTS (
-      SELECT 1 FROM number_made AS m WHERE m.institution = ?1 AND m.user_id = c.user_id AND m.period = ?2
-    )
-    ORDER BY user_id LIMIT ?3
+ENROL = "INSERT INTO numbered (institution, user_id, period) VALUES (?, ?, '') ON CONFLICT DO NOTHING"
+DUE_NUMBERS = """
+    SELECT user_id, period FROM numbered WHERE institution = ?1 AND period < ?2 AND (period, user_id) > (?3, ?4)
+    ORDER BY period, user_id LIMIT ?5
 """
-NOTE_NUMBER = "INSERT INTO number_made (institution, user_id, period) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
-FORGET_PERIODS = """
-    DELETE FROM number_made WHERE seq IN (
-      SELECT seq FROM number_made WHERE institution = ? AND user_id = ? ORDER BY seq DESC LIMIT -1 OFFSET ?
-    )
+NOTE_NUMBER = "UPDATE numbered SET period = ?3 WHERE institution = ?1 AND user_id = ?2 AND period < ?3"
+COUNT_NUMBERS = """
+    SELECT (SELECT COUNT(*) FROM numbered WHERE institution = ?1 AND period >= ?2),
+           (SELECT COUNT(*) FROM numbered WHERE institution = ?1 AND period < ?2)
 """
-NOTICE_COLUMNS = "id, medium, sealed, created_at, due_at, attempts"
-ADD_NOTICE = f"INSERT INTO notice ({NOTICE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+USE_CODE = """
+    INSERT INTO code_used (user_id, step) VALUES (?1, ?2)
+    ON CONFLICT (user_id) DO UPDATE SET step = excluded.step WHERE step < excluded.step
+"""
+NOTICE_COLUMNS = "id, medium, sealed, created_at, due_at, attempts, urgent"
+ADD_NOTICE = f"INSERT INTO notice ({NOTICE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 DUE_NOTICES = f"""
-    SELECT {NOTICE_COLUMNS} FROM notice WHERE due_at <= ? ORDER BY due_at, seq LIMIT ?
+    SELECT {NOTICE_COLUMNS} FROM notice WHERE medium = ? AND urgent = ? AND due_at <= ? ORDER BY due_at, seq LIMIT ?
+"""
+HOLD_NOTICE = "UPDATE notice SET due_at = ? WHERE id = ?"
+PACED_UNTIL = "SELECT until FROM notice_pace WHERE medium = ?"
+BOOK_PACE = """
+    INSERT INTO notice_pace (medium, until) VALUES (?1, ?2 + ?3)
+    ON CONFLICT (medium) DO UPDATE SET until = MAX(until, ?2) + ?3
+    RETURNING until - ?3
 """
 DELAY_NOTICE = "UPDATE notice SET attempts = attempts + 1, due_at = ? WHERE id = ?"
 DROP_NOTICE = "DELETE FROM notice WHERE id = ?"
@@ -84,6 +91,7 @@ class SqliteUsers(SqliteBook):
         """Store or replace a user's credential for an institution."""
         row = (credential.user_id, credential.institution, credential.sealed, credential.created_at)
         self._db.execute(PUT_CREDENTIAL, row)
+        self._db.execute(ENROL, (credential.institution, credential.user_id))
 
     async def credential(self, user_id: str, institution: str) -> StoredCredential | None:
         """Find a user's credential for an institution."""
@@ -92,19 +100,23 @@ class SqliteUsers(SqliteBook):
             return None
         return StoredCredential(user_id=user_id, institution=institution, sealed=row[0], created_at=row[1])
 
-    async def enrolled_without_number(self, institution: str, period: str, limit: int) -> list[str]:
-        """List user ids with a credential at this institution and no number of this period yet."""
-        return [user_id for (user_id,) in self._db.execute(WITHOUT_NUMBER, (institution, period, limit))]
+    async def due_numbers(self, institution: str, period: str, after: Due | None, limit: int) -> list[Due]:
+        """List users of this institution whose last number is of an earlier period, in order, from behind `after`."""
+        behind = ("", "") if after is None else (after.period, after.user_id)
+        return [Due(*row) for row in self._db.execute(DUE_NUMBERS, (institution, period, *behind, limit))]
 
     async def note_number(self, institution: str, user_id: str, period: str) -> bool:
-        """Record that the user's number of this period was made; False when it was already recorded.
+        """Record that the user's number of this period was made; False when it or a later one was."""
+        return self._db.execute(NOTE_NUMBER, (institution, user_id, period)).rowcount == 1
 
-        Periods older than the last `NUMBER_PERIODS_KEPT` of a user are forgotten, so that the table stays flat.
-        """
-        noted = self._db.execute(NOTE_NUMBER, (institution, user_id, period)).rowcount == 1
-        if noted:
-            self._db.execute(FORGET_PERIODS, (institution, user_id, NUMBER_PERIODS_KEPT))
-        return noted
+    async def count_numbers(self, institution: str, period: str) -> Numbering:
+        """Count the users of this institution with a number of this period or a later one, and those without."""
+        made, left = self._db.execute(COUNT_NUMBERS, (institution, period)).fetchone()
+        return Numbering(made=made, left=left)
+
+    async def use_code(self, user_id: str, step: int) -> bool:
+        """Use up a step of the user's authenticator app; False when it or a later one was used: steps never go back."""
+        return self._db.execute(USE_CODE, (user_id, step)).rowcount == 1
 
 
 class SqliteNotices(SqliteBook):
@@ -112,13 +124,30 @@ class SqliteNotices(SqliteBook):
 
     async def add_notice(self, notice: Notice) -> None:
         """Add a notice; raises AlreadyExists when its id is taken."""
-        times = (notice.created_at, notice.due_at, notice.attempts)
+        times = (notice.created_at, notice.due_at, notice.attempts, notice.urgent)
         if not self._db.execute(ADD_NOTICE, (notice.id, notice.medium.value, notice.sealed, *times)).rowcount:
             raise AlreadyExists("a notice has this id")
 
-    async def due_notices(self, now: Millis, limit: int) -> list[Notice]:
-        """List notices due at `now`, longest due first."""
-        return [notice_from_row(row) for row in self._db.execute(DUE_NOTICES, (now, limit))]
+    async def due_notices(self, medium: Medium, now: Millis, limit: int) -> list[Notice]:
+        """List notices of a medium due at `now`, urgent ones first and the longest due first of each."""
+        rows: list[Row] = []
+        for urgent in (True, False):
+            rows += self._db.execute(DUE_NOTICES, (medium.value, urgent, now, limit - len(rows)))
+        return [notice_from_row(row) for row in rows]
+
+    async def hold_notices(self, notice_ids: list[str], until: Millis) -> None:
+        """Let notices be due at `until`, without counting an attempt: until then nobody else sends them."""
+        self._db.executemany(HOLD_NOTICE, [(until, notice_id) for notice_id in notice_ids])
+
+    async def paced_until(self, medium: Medium) -> Millis:
+        """Return until when the medium's provider is booked; 0 when it never was."""
+        row = self._db.execute(PACED_UNTIL, (medium.value,)).fetchone()
+        return Millis(0 if row is None else row[0])
+
+    async def book_pace(self, medium: Medium, now: Millis, length: int) -> Millis:
+        """Book the medium's provider for the next free `length` ms from `now` on; return their start."""
+        start: int = self._db.execute(BOOK_PACE, (medium.value, now, length)).fetchone()[0]
+        return Millis(start)
 
     async def delay_notice(self, notice_id: str, due_at: Millis) -> None:
         """Count a failed attempt and set the next time."""
@@ -146,5 +175,13 @@ def user_from_row(row: Row) -> User:
 
 def notice_from_row(row: Row) -> Notice:
     """Read a notice back."""
-    id_, medium, sealed, created_at, due_at, attempts = row
-    return Notice(id=id_, medium=Medium(medium), sealed=sealed, created_at=created_at, due_at=due_at, attempts=attempts)
+    id_, medium, sealed, created_at, due_at, attempts, urgent = row
+    return Notice(
+        id=id_,
+        medium=Medium(medium),
+        sealed=sealed,
+        created_at=created_at,
+        due_at=due_at,
+        attempts=attempts,
+        urgent=bool(urgent),
+    )
