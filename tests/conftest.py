@@ -1,10 +1,14 @@
 """What every test shares."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
+from databases import PostgresDatabase
 from hypothesis import settings
 from softhsm import SoftToken, make_token
+
+from tallystick.testing.postgres_server import FAST, postgres_server
 
 # A busy machine must not fail a property: examples are bounded in number, not in time.
 settings.register_profile("tallystick", deadline=None)
@@ -17,3 +21,19 @@ def soft_token(tmp_path_factory: pytest.TempPathFactory) -> SoftToken:
     token = make_token(tmp_path_factory.mktemp("softhsm"))
     os.environ.update(token.environment)
     return token
+
+
+@pytest.fixture(scope="session")
+def postgres_once() -> Iterator[PostgresDatabase]:
+    """Start the one server of this process; its commits do not wait for the disk."""
+    with postgres_server(*FAST) as server:
+        database = PostgresDatabase(server)
+        yield database
+        database.close()
+
+
+@pytest.fixture
+def postgres(postgres_once: PostgresDatabase) -> PostgresDatabase:
+    """Give an empty database, its schema up to date."""
+    postgres_once.empty()
+    return postgres_once

@@ -1,0 +1,147 @@
+"""What every PostgreSQL book shares: how a method asks the database, and what one transaction has noted so far.
+
+A book never waits by itself. It puts statements in line on the connection and gives way with `ASK` when it needs an
+answer; the store, which drives the work, sends what is in line and resumes it. So a work that waits on anything else is
+found out, and what needs no answer shares the next round trip.
+"""
+
+import types
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from tallystick.adapters.store.postgres.cache import Cache
+from tallystick.adapters.store.postgres.link import Answer, Link
+from tallystick.adapters.store.postgres.statements import Query
+from tallystick.audit.ledger import Ledger
+from tallystick.outcomes.model import Event
+
+ENCODER: Final = msgspec.json.Encoder(order="deterministic")
+FIELDS: Final = msgspec.json.Decoder(frozenset[str])
+
+Row = tuple[Any, ...]
+"""One row, typed by its table."""
+
+
+class Ask:
+    """What a book yields to the store that drives it: send what is in line, answer with the last answer."""
+
+
+class Settle:
+    """What a book yields before it reads what is put in order after commits: see `sequence`."""
+
+
+ASK: Final = Ask()
+SETTLE: Final = Settle()
+
+
+class Outdated(Exception):
+    """The work used kept rows that are old; run it again."""
+
+
+class PostgresBook:
+    """Base of the books: they run on one connection, inside the transaction that the store has open on it."""
+
+    def __init__(self, link: Link, queries: Mapping[str, Query], cache: Cache) -> None:
+        self._link = link
+        self._queries = queries
+        self._cache = cache
+        self._changed = 0
+        self.ledger = Ledger(lambda: self._changed)
+        self.writes = False
+        """Whether this transaction may write, and so locks what it decides about."""
+        self.settled = False
+        """Whether everything committed before was put in order first."""
+        self.raced = False
+        """Whether a guarded write found another's row: a rerun would see it."""
+        self.events: list[Event] = []
+        """The events that this transaction logs; `seq` is given when they are put in order."""
+
+    def begin(self, actor: str, *, writes: bool, settled: bool) -> None:
+        """Start a transaction of `actor`."""
+        self.writes, self.settled, self.raced = writes, settled, False
+        self._caching, self._cached, self._hit = True, False, False
+        self.events = []
+        self.ledger.begin(actor)
+
+    async def _rows(self, name: str, *values: Any) -> list[Row]:
+        """Read rows."""
+        return (await self._ask(name, values)).rows()
+
+    async def _row(self, name: str, *values: Any) -> Row | None:
+        """Read the first row, if there is one."""
+        rows = (await self._ask(name, values)).rows()
+        return rows[0] if rows else None
+
+    async def _change(self, name: str, *values: Any) -> int:
+        """Write, and return how many rows changed."""
+        changed = (await self._ask(name, values)).changed
+        self._changed += changed
+        return changed
+
+    async def _changing(self, name: str, *values: Any) -> Row | None:
+        """Write one row and read what the statement returns of it; None when it changed none."""
+        row = await self._row(name, *values)
+        self._changed += row is not None
+        return row
+
+    def _put(self, name: str, *values: Any, taken: Exception | None = None) -> None:
+        """Write without waiting for the answer; it counts as one change.
+
+        The whole work fails when the server refuses, with `taken` when the row is there already: the work cannot catch
+        it. Only for methods that change exactly one row, or whose audit rule is a text.
+        """
+        self._link.send(self._queries[name].write, values, taken=taken)
+        self._changed += 1
+
+    def _check(self, name: str, *values: Any, nothing: Exception) -> None:
+        """Write one row without waiting for the answer; the whole work fails with `nothing` when there is none."""
+
+        def then(answer: Answer) -> None:
+            if not answer.changed:
+                self.raced = True
+                raise nothing
+
+        self._link.send(self._queries[name].write, values, then=then)
+        self._changed += 1
+
+    def _use_cache(self) -> bool:
+        """Tell whether this transaction may use and fill the cache, and have it checked that it is not old."""
+        if not self._cached and self._caching:
+            self._cached = True
+            self._link.send(self._queries["settings_version"].read, then=self._judge_cache)
+        return self._caching
+
+    def _leave_cache(self) -> None:
+        """Tell all nodes that what they keep is old, before changing it; this transaction keeps nothing more."""
+        self._caching = False
+        self._link.send(self._queries["move_settings_version"].write)
+
+    def _judge_cache(self, answer: Answer) -> None:
+        ((version,),) = answer.rows()
+        if version != self._cache.version:
+            self._cache.forget(version)
+            if self._hit:
+                raise Outdated
+
+    async def _settle(self) -> None:
+        """See to it that this transaction began after everything committed before was put in order."""
+        if not self.settled:
+            await _give_way(SETTLE)
+
+    async def _ask(self, name: str, values: Sequence[Any]) -> Answer:
+        query = self._queries[name]
+        self._link.send(query.write if self.writes else query.read, values)
+        answer: Answer = await _give_way(ASK)
+        return answer
+
+
+@types.coroutine
+def _give_way(to: Ask | Settle) -> Generator[Ask | Settle, Any, Any]:
+    return (yield to)
+
+
+def to_json(value: object) -> str:
+    """Encode a small value as JSON; sets come out sorted, so that equal values are equal texts."""
+    return ENCODER.encode(value).decode()

@@ -1,0 +1,5 @@
+-- name: settings_version
+SELECT version FROM settings_version WHERE one = 1
+
+-- name: move_settings_version
+UPDATE settings_version SET version = version + 1 WHERE one = 1
