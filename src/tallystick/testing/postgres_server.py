@@ -28,7 +28,7 @@ class PostgresServer:
     """One server in a folder of its own, reached by a Unix socket only; `settings` are arguments of `postgres`."""
 
     def __init__(self, folder: Path, settings: tuple[str, ...] = ()) -> None:
-        self._folder = folder
+        self.folder = folder
         self._data = folder / "data"
         self._settings = settings
         self._user = NOBODY if os.geteuid() == 0 else None
@@ -42,7 +42,7 @@ class PostgresServer:
 
     def database(self, name: str) -> str:
         """Return how to reach one of its databases."""
-        return f"host={self._folder} user=postgres dbname={name}"
+        return f"host={self.folder} user=postgres dbname={name}"
 
     @property
     def pid(self) -> int:
@@ -54,20 +54,20 @@ class PostgresServer:
     def create(self) -> None:
         """Make an empty cluster."""
         if self._user is not None:
-            os.chown(self._folder, self._user, self._user)
+            os.chown(self.folder, self._user, self._user)
         self._run("initdb", "-D", str(self._data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N", "--locale=C")
 
     def start(self) -> None:
         """Start it and wait until it answers; raises RuntimeError with the end of its log when it does not."""
-        log = self._folder / "log"
+        log = self.folder / "log"
         with log.open("ab") as out:
             self._process = subprocess.Popen(  # noqa: S603 - our own argument list
-                [self._programs / "postgres", "-D", self._data, "-k", self._folder, "-h", "", *self._settings],
+                [self._programs / "postgres", "-D", self._data, "-k", self.folder, "-h", "", *self._settings],
                 stdout=out,
                 stderr=out,
                 user=self._user,
                 extra_groups=[] if self._user is not None else None,
-                cwd=self._folder,
+                cwd=self.folder,
             )
         until = time.monotonic() + START_TIMEOUT_S
         while not self._ready():
@@ -94,7 +94,7 @@ class PostgresServer:
             capture_output=True,
             user=self._user,
             extra_groups=[] if self._user is not None else None,
-            cwd=self._folder,
+            cwd=self.folder,
         )
 
 
