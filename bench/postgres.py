@@ -2,8 +2,8 @@
 
     python -m bench.postgres
 
-Processor time is that of this process, the node: the server's own is not in it. Three rounds, in turn, since the machine
-is not ours alone; the least of each is kept, for noise only adds.
+Processor time is that of this process, the node: the server's own is not in it. Three rounds, in turn, since the
+machine is not ours alone; the least of each is kept, for noise only adds.
 """
 
 import asyncio

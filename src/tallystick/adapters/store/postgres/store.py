@@ -7,7 +7,6 @@ nothing of it can have counted; so it has no effect outside of the books.
 
 import asyncio
 import contextlib
-import random
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -22,11 +21,11 @@ from tallystick.adapters.store.postgres.session import Session
 from tallystick.adapters.store.postgres.statements import BEGIN, load
 from tallystick.audit.acting import actor
 from tallystick.errors import AlreadyExists, AlreadyFinal, Misconfigured, StoreFailed
-from tallystick.runtime import Clock, SystemClock
+from tallystick.runtime import Clock, Randomness, SystemClock, SystemRandomness
 
 TRIES_MAX: Final = 6  # runs of one work before its caller is told
 RACES_MAX: Final = 3  # runs of a work that finds another's row each time, before it is told that the row is there
-PAUSE_S: Final = 0.02  # s before the second run at most; doubles with each
+PAUSE_MS: Final = 10  # ms; before the second run at most twice this, and doubles with each
 
 READ_ONLY: Final = "25006"
 NEW_LINK: Final = {"57P01", "57P02", "57P03", READ_ONLY}
@@ -55,12 +54,13 @@ class Unsettled(Exception):
 class PostgresStore:
     """Implement `delivery.books.Store` on a PostgreSQL database whose schema is up to date (`migrate`).
 
-    Opens nothing before it is used. `clock` dates the entries of the audit chain.
+    Opens nothing before it is used. `clock` dates the entries of the audit chain, `randomness` spreads second runs.
     """
 
-    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+    def __init__(self, settings: Settings, clock: Clock | None = None, randomness: Randomness | None = None) -> None:
         self._settings = settings
         self._clock = clock or SystemClock()
+        self._randomness = randomness or SystemRandomness()
         self._queries = load()
         self._cache = Cache()
         self._pool = Pool(self._open, settings.pool_max)
@@ -109,7 +109,7 @@ class PostgresStore:
             except Again as again:
                 if tries == TRIES_MAX or (again.race is not None and tries == RACES_MAX):
                     raise (again.race or StoreFailed("the database refused often")) from again
-                await asyncio.sleep(random.uniform(0, PAUSE_S * 2**tries))  # noqa: S311 - jitter, no secret
+                await asyncio.sleep(self._randomness.below(PAUSE_MS * 2**tries) / 1_000)
         raise StoreFailed("what the work reads changes too often")
 
     async def _try(self, work: Callable[[PostgresBooks], Awaitable[T]], *, writes: bool, settled: bool) -> T:
