@@ -1,9 +1,11 @@
 """What every store promises about attachments, lists of an owner's payments, receipts and refunds."""
 
+import pytest
 from store_samples import ORDER, AnyStore, at, part, payment
 
-from tallystick.assembly.facts import Fate, PaymentState
+from tallystick.assembly.facts import FINAL_STATES, Fate, PaymentState
 from tallystick.assembly.model import Attachment, Payment, Receipt, Refund, Wanted
+from tallystick.outcomes.model import WAITING_STATES
 
 OWNER, OTHER = "merchant:live:bookshop", "merchant:test:bookshop"
 
@@ -40,6 +42,29 @@ async def test_an_owner_lists_its_own_payments_newest_first_page_by_page(store: 
     assert ["pay_2", "pay_1"] == await listed(store, before=first[-1].seq)
     assert ["pay_2"] == await listed(store, state=PaymentState.CANCELLED)
     assert ["pay_3", "pay_2"] == await listed(store, since=at(2_000), until=at(4_000))
+    assert ["pay_2"] == await listed(store, before=first[-1].seq, since=at(2_000), until=at(4_000))
+
+
+async def test_payments_opened_at_other_times_than_they_were_added_are_each_on_one_page(store: AnyStore) -> None:
+    await fill(store, *(payment(f"pay_{n}", owner=OWNER, opened_at=at) for n, at in enumerate((3, 1, 2, 3, 2))))
+    pages, before = [], None
+    while found := await store.read(lambda books: books.payments_of(Wanted(owner=OWNER, before=before), 2)):  # noqa: B023
+        pages.append([each.payment.id for each in found])
+        before = found[-1].seq
+    assert [["pay_3", "pay_0"], ["pay_4", "pay_2"], ["pay_1"]] == pages
+
+
+@pytest.mark.parametrize("state", PaymentState)
+async def test_payments_of_each_state_are_found_by_it(store: AnyStore, state: PaymentState) -> None:
+    ended = state in FINAL_STATES | WAITING_STATES
+    fate = Fate(state.value) if state in set(Fate) else Fate.JOINED if ended else None
+    await fill(
+        store,
+        payment("pay_1", owner=OWNER, state=state, fate=fate),
+        payment("pay_2", owner=OTHER, state=state, fate=fate),
+        *(payment(f"pay_{other}", owner=OWNER, state=other, fate=Fate.JOINED) for other in FINAL_STATES - {state}),
+    )
+    assert ["pay_1"] == await listed(store, state=state)
 
 
 async def test_the_events_of_an_owner_are_those_of_its_payments_in_order(store: AnyStore) -> None:

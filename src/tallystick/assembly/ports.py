@@ -144,7 +144,7 @@ class MerchantBook(Protocol):
         ...
 
     async def payments_of(self, wanted: Wanted, limit: int) -> list[Listed]:
-        """List an owner's payments, newest first."""
+        """List an owner's payments, newest first by when they were opened, then by `seq`."""
         ...
 
     async def hasten(self, payment_id: str, expires_at: Millis) -> bool:

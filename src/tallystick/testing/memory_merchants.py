@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from tallystick.assembly.model import Attachment, Listed, Payment, Receipt, Refund, Wanted
+from tallystick.assembly.model import Attachment, Listed, Receipt, Refund, Wanted
 from tallystick.outcomes.model import Event
 from tallystick.runtime import Millis
 from tallystick.testing.memory_payments import MemoryPayments
@@ -27,9 +27,11 @@ class MemoryMerchants(MemoryPayments):
         return self._attachments.get(payment_id)
 
     async def payments_of(self, wanted: Wanted, limit: int) -> list[Listed]:
-        """List an owner's payments, newest first."""
-        listed = [Listed(seq=seq, payment=each) for seq, each in enumerate(self._payments.rows(), 1)]
-        return [each for each in listed[::-1] if _is_wanted(each.seq, each.payment, wanted)][:limit]
+        """List an owner's payments, newest first by when they were opened, then by `seq`."""
+        rows = [Listed(seq=seq, payment=each) for seq, each in enumerate(self._payments.rows(), 1)]
+        listed = sorted(rows, key=_place, reverse=True)
+        before = next((_place(each) for each in rows if each.seq == wanted.before), None)
+        return [each for each in listed if _is_wanted(each, wanted, before)][:limit]
 
     async def events_of(self, owner: str, seq: int, limit: int) -> list[Event]:
         """List the events of an owner's payments with a higher `seq`, in order."""
@@ -61,10 +63,15 @@ class MemoryMerchants(MemoryPayments):
         return [refund for refund in self._refunds.rows() if refund.payment_id == payment_id]
 
 
-def _is_wanted(seq: int, payment: Payment, wanted: Wanted) -> bool:
+def _place(listed: Listed) -> tuple[int, int]:
+    return listed.payment.opened_at, listed.seq
+
+
+def _is_wanted(listed: Listed, wanted: Wanted, before: tuple[int, int] | None) -> bool:
+    payment = listed.payment
     return (
         payment.owner == wanted.owner
-        and (wanted.before is None or seq < wanted.before)
+        and (before is None or _place(listed) < before)
         and (wanted.state is None or payment.state is wanted.state)
         and (wanted.since is None or payment.opened_at >= wanted.since)
         and (wanted.until is None or payment.opened_at < wanted.until)

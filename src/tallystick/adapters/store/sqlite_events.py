@@ -5,12 +5,9 @@ from tallystick.assembly.facts import TOLD_STATES, PaymentState
 from tallystick.outcomes.model import Event
 from tallystick.runtime import Millis
 
-ADD = "INSERT INTO event (payment_id, state, at, first) VALUES (?, ?, ?, ?)"
+ADD = "INSERT INTO event (payment_id, state, at, first, owner) SELECT ?1, ?2, ?3, ?4, owner FROM payment WHERE id = ?1"
 AFTER = "SELECT seq, payment_id, state, at, first FROM event WHERE seq > ? ORDER BY seq LIMIT ?"
-OF_OWNER = """
-    SELECT event.seq, payment_id, event.state, at, first FROM event JOIN payment ON payment.id = payment_id
-    WHERE event.seq > ? AND owner = ? ORDER BY event.seq LIMIT ?
-"""
+OF_OWNER = "SELECT seq, payment_id, state, at, first FROM event WHERE owner = ? AND seq > ? ORDER BY seq LIMIT ?"
 ANNOUNCED = "SELECT seq FROM announced"
 NOTE_ANNOUNCED = "UPDATE announced SET seq = ?"
 PURGE = """
@@ -29,7 +26,7 @@ class SqliteEvents(SqliteBook):
 
     async def events_of(self, owner: str, seq: int, limit: int) -> list[Event]:
         """List the events of an owner's payments with a higher `seq`, in order."""
-        return [from_row(row) for row in self._db.execute(OF_OWNER, (seq, owner, limit))]
+        return [from_row(row) for row in self._db.execute(OF_OWNER, (owner, seq, limit))]
 
     async def announced(self) -> int:
         """Return the `seq` up to which events were turned into webhooks; 0 before the first."""

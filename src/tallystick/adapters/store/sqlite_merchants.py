@@ -6,19 +6,37 @@ import msgspec
 
 from tallystick.adapters.store.sqlite_book import SqliteBook, to_json
 from tallystick.adapters.store.sqlite_payments import COLUMNS, from_row
+from tallystick.assembly.facts import FINAL_STATES, PaymentState
 from tallystick.assembly.model import Attachment, Listed, Receipt, Refund, Wanted
+from tallystick.outcomes.model import WAITING_STATES
 from tallystick.runtime import Millis
 
 METADATA = msgspec.json.Decoder(dict[str, str])
 
 ATTACH = "INSERT INTO attachment (payment_id, metadata, return_url) VALUES (?, ?, ?)"
 ATTACHED = "SELECT metadata, return_url FROM attachment WHERE payment_id = ?"
-OF_OWNER = f"""
+# One text for each index, because SQLite takes a partial one only when the statement repeats the index's own condition;
+# `+` keeps it from another one.
+_LATEST = 2**63 - 1
+_ENDED = "state IN ('declined', 'reversed', 'refused', 'undelivered', 'cancelled', 'expired')"
+_CONDITIONS = {
+    **dict.fromkeys((PaymentState.OPEN, PaymentState.HALF), "owner = ?1 AND state = ?3 AND fate IS NULL"),
+    **{state: f"+owner = ?1 AND state = '{state.value}'" for state in WAITING_STATES},
+    **dict.fromkeys(FINAL_STATES - {PaymentState.APPROVED}, f"owner = ?1 AND state = ?3 AND {_ENDED}"),
+    PaymentState.APPROVED: "owner = ?1 AND state = ?3",
+}
+OF_OWNER = {
+    state: f"""
     SELECT seq, {COLUMNS} FROM payment
-    WHERE owner = ?1 AND (?2 IS NULL OR seq < ?2) AND (?3 IS NULL OR state = ?3)
-      AND (?4 IS NULL OR opened_at >= ?4) AND (?5 IS NULL OR opened_at < ?5)
-    ORDER BY seq DESC LIMIT ?6
-"""
+    WHERE {_CONDITIONS.get(state, "owner = ?1 AND ?3 IS NULL")}
+      AND opened_at >= coalesce(?4, 0) AND opened_at < coalesce(?5, {_LATEST})
+      AND (opened_at, seq) < (
+        coalesce((SELECT opened_at FROM payment WHERE seq = ?2), {_LATEST}), coalesce(?2, {_LATEST})
+      )
+    ORDER BY opened_at DESC, seq DESC LIMIT ?6
+    """
+    for state in (None, *PaymentState)
+}
 HASTEN = "UPDATE payment SET expires_at = ?2 WHERE id = ?1 AND fate IS NULL AND expires_at > ?2"
 ADD_RECEIPT = "INSERT INTO receipt (part_id, payment_id, token) VALUES (?, ?, ?)"
 RECEIPTS = "SELECT part_id, token FROM receipt WHERE payment_id = ? ORDER BY seq"
@@ -43,10 +61,12 @@ class SqliteMerchants(SqliteBook):
         return Attachment(payment_id=payment_id, metadata=METADATA.decode(row[0]), return_url=row[1])
 
     async def payments_of(self, wanted: Wanted, limit: int) -> list[Listed]:
-        """List an owner's payments, newest first."""
+        """List an owner's payments, newest first by when they were opened, then by `seq`."""
         state = None if wanted.state is None else wanted.state.value
         asked = (wanted.owner, wanted.before, state, wanted.since, wanted.until, limit)
-        return [Listed(seq=row[0], payment=from_row(row[1:])) for row in self._db.execute(OF_OWNER, asked)]
+        return [
+            Listed(seq=row[0], payment=from_row(row[1:])) for row in self._db.execute(OF_OWNER[wanted.state], asked)
+        ]
 
     async def hasten(self, payment_id: str, expires_at: Millis) -> bool:
         """Move the end of a payment without a fate to an earlier time; True if there was one to move."""

@@ -189,7 +189,12 @@ CREATE INDEX payment_expiry ON payment (expires_at) WHERE fate IS NULL;
 -- The states a restart, the sweep or a person looks for, longest unchanged first.
 CREATE INDEX payment_moving ON payment (state, updated_at)
   WHERE state IN ('joined', 'delivering', 'unknown', 'inquiry', 'manual');
-CREATE INDEX payment_owner ON payment (owner, seq) WHERE owner IS NOT NULL;
+CREATE INDEX payment_owner ON payment (owner, opened_at, seq) WHERE owner IS NOT NULL;
+CREATE INDEX payment_owner_waiting ON payment (owner, opened_at, seq) WHERE owner IS NOT NULL AND fate IS NULL;
+-- Not the state that most payments end in: payment_owner finds those soon enough, and they pay nothing for this.
+CREATE INDEX payment_owner_ended ON payment (owner, state, opened_at, seq)
+  WHERE owner IS NOT NULL
+    AND state IN ('declined', 'reversed', 'refused', 'undelivered', 'cancelled', 'expired');
 CREATE INDEX payment_seq ON payment (seq);
 
 CREATE TABLE part (
@@ -363,6 +368,7 @@ CREATE TABLE notice (
   attempts bigint NOT NULL
 );
 CREATE INDEX notice_due ON notice (due_at);
+CREATE INDEX notice_created ON notice (created_at);
 
 CREATE TABLE sign_up (
   id text PRIMARY KEY,
@@ -434,8 +440,10 @@ CREATE TABLE event (
   payment_id text NOT NULL,
   state text NOT NULL,
   at bigint NOT NULL,
-  first boolean NOT NULL
+  first boolean NOT NULL,
+  owner text
 );
+CREATE INDEX event_owner ON event (owner, seq) WHERE owner IS NOT NULL;
 
 CREATE TABLE announced (
   one bigint PRIMARY KEY CHECK (one = 1),
@@ -470,6 +478,7 @@ CREATE TABLE webhook (
   UNIQUE (seq, endpoint_id, subject)
 );
 CREATE INDEX webhook_due ON webhook (endpoint_id, due_at) WHERE state = 'waiting';
+CREATE INDEX webhook_waiting ON webhook (first_at) WHERE state = 'waiting';
 CREATE INDEX webhook_dead ON webhook (n) WHERE state = 'dead';
 
 -- audit

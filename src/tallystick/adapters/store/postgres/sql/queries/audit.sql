@@ -14,9 +14,10 @@ DELETE FROM journal WHERE n IN (SELECT n FROM journal ORDER BY n LIMIT $1) RETUR
 INSERT INTO audit (seq, body, hash) SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[])
 
 -- name: add_events
-INSERT INTO event (seq, payment_id, state, at, first)
-SELECT seq, payment_id, state, at, first = 1
+INSERT INTO event (seq, payment_id, state, at, first, owner)
+SELECT e.seq, e.payment_id, e.state, e.at, e.first = 1, p.owner
 FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::bigint[]) AS e (seq, payment_id, state, at, first)
+LEFT JOIN payment AS p ON p.id = e.payment_id
 
 -- name: move_sequence
 UPDATE sequence_head SET audit_seq = $1, audit_hash = $2, event_seq = $3 WHERE one = 1
