@@ -201,8 +201,8 @@ async def test_the_store_holds_no_plaintext_of_a_part_nor_of_its_element(world: 
 async def test_the_plaintext_oracle_catches_parts_that_are_not_sealed(
     world: MemoryPlatform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tallystick.crypto.box.seal", lambda _key, clear, _context: clear)
-    monkeypatch.setattr("tallystick.crypto.box.unseal", lambda _key, sealed, _context: sealed)
+    monkeypatch.setattr("tallystick.crypto.box.SealingKey.seal", lambda _key, clear, _context: clear)
+    monkeypatch.setattr("tallystick.crypto.box.SealingKey.unseal", lambda _key, sealed, _context: sealed)
     await send(world, "pc", CARD)
     assert holds_plaintext(world)
 

@@ -11,8 +11,8 @@ from msgspec import Struct
 from tallystick.assembly.facts import Order
 from tallystick.assembly.model import Part, Payment, SplitPolicy
 from tallystick.assembly.policy import share_field
-from tallystick.crypto import box
 from tallystick.crypto.binding import bind
+from tallystick.crypto.box import SealingKey
 from tallystick.errors import CredentialRefused, EnvelopeUnopenable, FieldInvalid, Refused
 from tallystick.secret import Secret
 from tallystick.security.fields import check_fields
@@ -46,16 +46,16 @@ class _Stored(Struct, frozen=True):
 _stored: Final = msgspec.json.Decoder(_Stored)
 
 
-def seal_values(values: PartValues, key: bytes, part_id: str) -> bytes:
+def seal_values(values: PartValues, key: SealingKey, part_id: str) -> bytes:
     """Seal a part's values under an epoch's key, bound to the part's id."""
     fields = {name: value.reveal() for name, value in values.fields.items()}
     clear = msgspec.json.encode(_Stored(fields, values.order, values.element, values.bound))
-    return box.seal(key, clear, bind("part", part_id))
+    return key.seal(clear, bind("part", part_id))
 
 
 def open_values(part: Part, keys: EpochKeys) -> PartValues:
     """Open a part's values; raises KeyUnknown once its epoch's key is destroyed: the part is over."""
-    stored = _stored.decode(box.unseal(keys.key(part.epoch), part.sealed, bind("part", part.id)))
+    stored = _stored.decode(keys.key(part.epoch).unseal(part.sealed, bind("part", part.id)))
     return PartValues(
         fields={name: Secret(value) for name, value in stored.fields.items()},
         order=stored.order,

@@ -22,7 +22,8 @@ def bind(*parts: str) -> bytes:
     try:
         for part in parts:
             encoded = part.encode()
-            pieces += (_LENGTH(len(encoded)), encoded)
+            pieces.append(_LENGTH(len(encoded)))
+            pieces.append(encoded)
     except UnicodeEncodeError:
         raise errors.FieldInvalid("a bound text is not valid Unicode") from None
     return b"".join(pieces)

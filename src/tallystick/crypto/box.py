@@ -1,5 +1,6 @@
 """Seal values at rest under a symmetric key: AES-256-GCM (NIST SP 800-38D)."""
 
+import hmac
 import secrets
 from typing import Final
 
@@ -7,11 +8,56 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tallystick import errors
-from tallystick.crypto.kdf import KEY_BYTES
+from tallystick.crypto.kdf import KEY_BYTES, derive
 
 NONCE_BYTES: Final = 12  # bytes, random, in front of the ciphertext
 TAG_BYTES: Final = 16  # bytes, at the end
 OVERHEAD: Final = NONCE_BYTES + TAG_BYTES  # bytes a sealed value is longer than its plaintext
+
+
+class SealingKey:
+    """A key together with what is made of it once: its cipher, and the keys derived from it.
+
+    All of it lives as long as this object, so whoever destroys the key drops this one reference.
+
+    Raises:
+        Misconfigured: `secret` has not exactly 32 bytes.
+    """
+
+    __slots__ = ("_cipher", "_derived", "secret")
+
+    def __init__(self, secret: bytes) -> None:
+        self.secret = secret
+        self._cipher = _cipher(secret)
+        self._derived: dict[str, SealingKey] = {}
+
+    def __repr__(self) -> str:
+        return "SealingKey(••••)"
+
+    def seal(self, plaintext: bytes, context: bytes) -> bytes:
+        """Seal as `box.seal` does."""
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, plaintext, context)
+
+    def unseal(self, sealed: bytes, context: bytes) -> bytes:
+        """Open as `box.unseal` does; raises EnvelopeUnopenable."""
+        if len(sealed) < OVERHEAD:
+            raise errors.EnvelopeUnopenable("the sealed value does not open")
+        try:
+            return self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], context)
+        except InvalidTag:
+            raise errors.EnvelopeUnopenable("the sealed value does not open") from None
+
+    def derived(self, purpose: str) -> "SealingKey":
+        """Return the key that `kdf.derive` gives for a purpose."""
+        key = self._derived.get(purpose)
+        if key is None:
+            key = self._derived[purpose] = SealingKey(derive(self.secret, purpose))
+        return key
+
+    def mac(self, data: bytes) -> bytes:
+        """Return the HMAC-SHA256 of `data` under this key; use a key derived for it."""
+        return hmac.new(self.secret, data, "sha256").digest()
 
 
 def seal(key: bytes, plaintext: bytes, context: bytes) -> bytes:
@@ -26,8 +72,7 @@ def seal(key: bytes, plaintext: bytes, context: bytes) -> bytes:
     Raises:
         Misconfigured: `key` has not exactly 32 bytes.
     """
-    nonce = secrets.token_bytes(NONCE_BYTES)
-    return nonce + _cipher(key).encrypt(nonce, plaintext, context)
+    return SealingKey(key).seal(plaintext, context)
 
 
 def unseal(key: bytes, sealed: bytes, context: bytes) -> bytes:
@@ -38,13 +83,7 @@ def unseal(key: bytes, sealed: bytes, context: bytes) -> bytes:
             value of our own store this means damage or tampering: refuse the operation and raise an alarm.
         Misconfigured: `key` has not exactly 32 bytes.
     """
-    cipher = _cipher(key)
-    if len(sealed) < OVERHEAD:
-        raise errors.EnvelopeUnopenable("the sealed value does not open")
-    try:
-        return cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], context)
-    except InvalidTag:
-        raise errors.EnvelopeUnopenable("the sealed value does not open") from None
+    return SealingKey(key).unseal(sealed, context)
 
 
 def _cipher(key: bytes) -> AESGCM:

@@ -37,7 +37,7 @@ def digest(key: bytes, *parts: str) -> bytes:
         FieldInvalid: a part is no Unicode text.
     """
     _require_key(key)
-    return hmac.digest(key, bind(*parts), "sha256")
+    return hmac.new(key, bind(*parts), "sha256").digest()  # hmac.digest looks up the algorithm each time
 
 
 def _require_key(key: bytes) -> None:

@@ -13,7 +13,7 @@ from tallystick import limits
 from tallystick.assembly.facts import PaymentState
 from tallystick.assembly.model import Payment
 from tallystick.assembly.ports import PaymentBook
-from tallystick.crypto import box, kdf
+from tallystick.crypto import kdf
 from tallystick.crypto.binding import bind
 from tallystick.delivery.model import Answer, Instruction, Intent, IntentState, MessageIds, Recovery, Verdict
 from tallystick.delivery.ports import Connector, IntentBook, RecoveryKeys
@@ -155,14 +155,14 @@ def seal_account(
         return None
     epoch = keys.current(at)
     clear = credential.pan.reveal().encode()
-    return Account(epoch=epoch, sealed=box.seal(keys.key(epoch), clear, bind("account", payment_id)))
+    return Account(epoch=epoch, sealed=keys.key(epoch).seal(clear, bind("account", payment_id)))
 
 
 def open_account(intent: Intent, keys: RecoveryKeys) -> Secret | None:
     """Open the card number kept with an authorisation; raises KeyUnknown once its key is destroyed."""
     if intent.epoch is None or intent.account is None:
         return None
-    return Secret(box.unseal(keys.key(intent.epoch), intent.account, bind("account", intent.payment_id)).decode())
+    return Secret(keys.key(intent.epoch).unseal(intent.account, bind("account", intent.payment_id)).decode())
 
 
 async def message_ids(book: IntentBook, payment_id: str, n: int, back_end: str, at: Millis) -> MessageIds:

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from tallystick.crypto.box import SealingKey
 from tallystick.delivery.model import (
     Answer,
     Finding,
@@ -170,7 +171,7 @@ class RecoveryKeys(Protocol):
         """Return the id of the epoch to seal under now, with its key durable before this returns."""
         ...
 
-    def key(self, epoch: str) -> bytes:
+    def key(self, epoch: str) -> SealingKey:
         """Return an epoch's key; raises KeyUnknown once it is destroyed."""
         ...
 

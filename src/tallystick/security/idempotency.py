@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 
 from tallystick import limits
-from tallystick.crypto import box, kdf
 from tallystick.crypto.binding import bind
+from tallystick.crypto.box import SealingKey
 from tallystick.errors import IdempotencyMismatch, KeyUnknown
 from tallystick.runtime import Millis
 from tallystick.security.model import StoredAnswer
@@ -29,7 +29,7 @@ class AnswerKeys(Protocol):
         """Return the id of the key to seal under now."""
         ...
 
-    def key(self, epoch: str) -> bytes:
+    def key(self, epoch: str) -> SealingKey:
         """Return a key by its id; raises KeyUnknown once it is destroyed."""
         ...
 
@@ -44,11 +44,11 @@ class KeyringAnswers:
         """Return the version of the active key."""
         return str(self._keyring.active(Purpose.AT_REST).version)
 
-    def key(self, epoch: str) -> bytes:
+    def key(self, epoch: str) -> SealingKey:
         """Return the key of a version; raises KeyUnknown."""
         if not epoch.isdecimal():
             raise KeyUnknown("this answer was kept under no key of the keyring")
-        return kdf.derive(self._keyring.version(Purpose.AT_REST, int(epoch)).secret, "answers")
+        return SealingKey(self._keyring.version(Purpose.AT_REST, int(epoch)).secret).derived("answers")
 
 
 def lasting_version(fingerprint: bytes) -> int | None:
@@ -109,10 +109,10 @@ async def answer_again(
     stored = await book.stored_answer(asked.sender, asked.key)
     if stored is not None:
         key = keys.key(_compare(keys, stored, asked.content))
-        return Answered(body=box.unseal(kdf.derive(key, _KEEP), stored.body, place), again=True)
+        return Answered(body=key.derived(_KEEP).unseal(stored.body, place), again=True)
     body = await act()
     epoch = keys.current(now)
-    sealed = box.seal(kdf.derive(keys.key(epoch), _KEEP), body, place)
+    sealed = keys.key(epoch).derived(_KEEP).seal(body, place)
     answer = StoredAnswer(fingerprint=_fingerprint(keys, epoch, asked.content), body=sealed)
     await book.keep_answer(asked.sender, asked.key, answer, until)
     return Answered(body=body, again=False)
@@ -120,8 +120,7 @@ async def answer_again(
 
 def _fingerprint(keys: AnswerKeys, epoch: str, content: bytes) -> bytes:
     """Digest a message's content under a key that will be destroyed with the epoch."""
-    mac = hmac.digest(kdf.derive(keys.key(epoch), _COMPARE), content, "sha256")
-    return epoch.encode() + b"." + mac
+    return epoch.encode() + b"." + keys.key(epoch).derived(_COMPARE).mac(content)
 
 
 def _compare(keys: AnswerKeys, stored: StoredAnswer, content: bytes) -> str:

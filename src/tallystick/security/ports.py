@@ -3,6 +3,7 @@
 from enum import StrEnum
 from typing import Protocol
 
+from tallystick.crypto.box import SealingKey
 from tallystick.crypto.versioned import VersionedKey
 from tallystick.runtime import Millis
 from tallystick.security.model import StoredAnswer
@@ -101,7 +102,7 @@ class EpochKeys(Protocol):
         """Return the id of the epoch to seal under now, with its key durable before this returns."""
         ...
 
-    def key(self, epoch: str) -> bytes:
+    def key(self, epoch: str) -> SealingKey:
         """Return an epoch's key; raises KeyUnknown once it is destroyed."""
         ...
 

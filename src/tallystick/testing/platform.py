@@ -15,6 +15,7 @@ from tallystick.assembly.model import SplitPolicy
 from tallystick.channels.limiting import Limiter
 from tallystick.channels.model import Channel, ChannelKind, ChannelState
 from tallystick.crypto import kdf
+from tallystick.crypto.box import SealingKey
 from tallystick.crypto.hpke import OpeningKey, Suite
 from tallystick.crypto.jose import JweKey, sign_jws
 from tallystick.crypto.signing import Ed25519Private, HmacKey
@@ -66,16 +67,16 @@ class MemoryEpochs:
 
     def __init__(self, randomness: Randomness) -> None:
         self._randomness = randomness
-        self._keys: dict[int, bytes] = {}
+        self._keys: dict[int, SealingKey] = {}
 
     def current(self, now: Millis) -> str:
         """Return the epoch that `now` lies in, and make its key where there is none."""
         begins = now - now % limits.EPOCH_MS
         if begins not in self._keys:
-            self._keys[begins] = self._randomness.token(kdf.KEY_BYTES)
+            self._keys[begins] = SealingKey(self._randomness.token(kdf.KEY_BYTES))
         return f"ep_{begins}"
 
-    def key(self, epoch: str) -> bytes:
+    def key(self, epoch: str) -> SealingKey:
         """Return an epoch's key; raises KeyUnknown once it is destroyed."""
         begins = int(epoch.removeprefix("ep_"))
         if begins not in self._keys:

@@ -5,7 +5,6 @@ from typing import Final
 import msgspec
 
 from tallystick import limits
-from tallystick.crypto import box
 from tallystick.crypto.binding import bind
 from tallystick.errors import EnvelopeUnopenable, KeyUnknown, LinkRefused
 from tallystick.runtime import Millis
@@ -31,7 +30,7 @@ class Half(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 def seal(epochs: EpochKeys, sign_up_id: str, half: Half, now: Millis) -> SignUp:
     """Seal a first half so that it opens for `limits.SECRET_LIFE_MS` at most: then its key is destroyed."""
     epoch = epochs.current(now)
-    sealed = box.seal(epochs.key(epoch), msgspec.json.encode(half), bind(_LABEL, sign_up_id))
+    sealed = epochs.key(epoch).seal(msgspec.json.encode(half), bind(_LABEL, sign_up_id))
     return SignUp(id=sign_up_id, epoch=epoch, sealed=sealed, expires_at=Millis(now + limits.SECRET_LIFE_MS))
 
 
@@ -40,7 +39,7 @@ def unseal(epochs: EpochKeys, sign_up: SignUp, now: Millis) -> Half:
     try:
         if now >= sign_up.expires_at:
             raise LinkRefused("no sign-up waits under this code")
-        opened = box.unseal(epochs.key(sign_up.epoch), sign_up.sealed, bind(_LABEL, sign_up.id))
+        opened = epochs.key(sign_up.epoch).unseal(sign_up.sealed, bind(_LABEL, sign_up.id))
     except (KeyUnknown, EnvelopeUnopenable):
         raise LinkRefused("no sign-up waits under this code") from None
     return msgspec.json.decode(opened, type=Half)

@@ -1,10 +1,12 @@
 """Sealing at rest."""
 
+import hmac
+
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tallystick import errors
-from tallystick.crypto import box
+from tallystick.crypto import box, kdf
 
 KEY = bytes(range(32))
 CONTEXT = b"vault/credential/7"
@@ -49,3 +51,22 @@ def test_only_a_key_of_32_bytes_is_taken(size: int) -> None:
         box.seal(bytes(size), b"value", CONTEXT)
     with pytest.raises(errors.Misconfigured):
         box.unseal(bytes(size), bytes(64), CONTEXT)
+
+
+def test_a_sealing_key_seals_as_the_functions_do() -> None:
+    key = box.SealingKey(KEY)
+    assert b"value" == box.unseal(KEY, key.seal(b"value", CONTEXT), CONTEXT)
+    assert b"value" == key.unseal(box.seal(KEY, b"value", CONTEXT), CONTEXT)
+
+
+def test_what_a_sealing_key_derives_is_what_kdf_derives_and_is_made_once() -> None:
+    key = box.SealingKey(KEY)
+    assert key.derived("answers").secret == kdf.derive(KEY, "answers")
+    assert key.derived("answers") is key.derived("answers")
+    assert key.derived("answers").secret != key.derived("questions").secret
+    assert key.derived("answers").mac(b"data") == hmac.digest(kdf.derive(KEY, "answers"), b"data", "sha256")
+
+
+def test_a_sealing_key_is_never_printed() -> None:
+    assert KEY.hex() not in repr(box.SealingKey(KEY))
+    assert str(KEY) not in repr(box.SealingKey(KEY))

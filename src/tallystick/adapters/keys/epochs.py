@@ -8,6 +8,7 @@ from typing import Final
 from tallystick import limits
 from tallystick.adapters.keys.directory import KeyDirectory
 from tallystick.adapters.keys.wrapper import KeyWrapper
+from tallystick.crypto.box import SealingKey
 from tallystick.crypto.kdf import KEY_BYTES
 from tallystick.errors import KeyUnknown, Misconfigured, NotFound, Unavailable
 from tallystick.runtime import Millis, Randomness
@@ -38,7 +39,7 @@ class FileEpochKeys:
         self._files = KeyDirectory(directory, write=write, wrapper=wrapper)
         self._randomness = randomness
         self._write = write
-        self._keys: dict[str, bytes] = {}
+        self._keys: dict[str, SealingKey] = {}
         self._refused_until = Millis(0)
         for name in self._files.names():
             _begins(name)
@@ -59,11 +60,12 @@ class FileEpochKeys:
         self.key(epoch)
         return epoch
 
-    def key(self, epoch: str) -> bytes:
+    def key(self, epoch: str) -> SealingKey:
         """Return an epoch's key; raises KeyUnknown once it is destroyed: what it sealed is gone for good."""
-        if epoch not in self._keys:
-            self._keys[epoch] = self._read(epoch)
-        return self._keys[epoch]
+        key = self._keys.get(epoch)
+        if key is None:
+            key = self._keys[epoch] = SealingKey(self._read(epoch))
+        return key
 
     def destroy_before(self, now: Millis) -> list[str]:
         """Destroy every epoch key older than `limits.EPOCH_KEPT_MS`, on disk and in memory; returns their ids."""

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from tallystick.audit.model import Head
-from tallystick.channels.model import Channel
+from tallystick.channels.model import Channel, PinKey
 from tallystick.routing.model import RoutingTable
 
 ENCODER = msgspec.json.Encoder(order="deterministic")
@@ -17,7 +17,7 @@ Row = Any
 
 
 class Cache:
-    """Rows that every part needs and only an operator changes: channels, the routing table, connector settings.
+    """Rows that every part needs and only an operator changes: channels, PIN keys, the routing table, connectors.
 
     Kept rows are always committed ones of the database's present state: the committer calls `refresh` once a batch,
     a book calls `changed` before it writes such a row, and from then on nothing is kept until the next batch, so that
@@ -27,6 +27,8 @@ class Cache:
     def __init__(self) -> None:
         self.channels: dict[str, Channel] = {}
         self.connectors: dict[str, bytes] = {}
+        self.pin_keys: dict[str, list[PinKey]] = {}
+        """Those in use, by channel."""
         self.table: RoutingTable | None = None
         self.head: Head | None = None
         """The end of the audit chain, which every commit moves."""
@@ -49,6 +51,7 @@ class Cache:
     def _clear(self) -> None:
         self.channels.clear()
         self.connectors.clear()
+        self.pin_keys.clear()
         self.table = None
 
 

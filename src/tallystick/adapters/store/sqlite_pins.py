@@ -36,6 +36,7 @@ class SqlitePins(SqliteBook):
 
     async def add_pin_key(self, key: PinKey) -> None:
         """Register a key; raises AlreadyExists when the name is taken, also by a retired one."""
+        self._cache.changed()
         row = (key.name, key.channel_id, key.scheme.value, key.key_block, key.created_at, key.retired_at)
         if not self._db.execute(ADD_KEY, row).rowcount:
             raise AlreadyExists("a PIN key has this name, or had it")
@@ -47,11 +48,18 @@ class SqlitePins(SqliteBook):
 
     async def pin_keys(self, channel_id: str | None = None) -> list[PinKey]:
         """List a channel's keys that are not retired, or all keys, oldest first."""
-        rows = self._db.execute(ALL_KEYS) if channel_id is None else self._db.execute(KEYS_OF, (channel_id,))
-        return [_key(row) for row in rows]
+        if channel_id is None:
+            return [_key(row) for row in self._db.execute(ALL_KEYS)]
+        kept = self._cache.pin_keys.get(channel_id)
+        if kept is None:
+            kept = [_key(row) for row in self._db.execute(KEYS_OF, (channel_id,))]
+            if self._cache.keeps:
+                self._cache.pin_keys[channel_id] = kept
+        return list(kept)
 
     async def retire_pin_key(self, name: str, at: Millis) -> bool:
         """Take a key out of use; True if it was in use."""
+        self._cache.changed()
         return self._db.execute(RETIRE, (at, name)).rowcount == 1
 
     async def advance_pin_counter(self, key_name: str, device: str, counter: int) -> bool:

@@ -23,20 +23,20 @@ def test_an_epoch_is_named_by_its_beginning_and_has_one_key(keys: FileEpochKeys)
     assert first == f"ep_{START}"
     assert first == keys.current(Millis(START + limits.EPOCH_MS - 1))
     assert keys.current(Millis(START + limits.EPOCH_MS)) == f"ep_{START + limits.EPOCH_MS}"
-    assert len(keys.key(first)) == 32
-    assert keys.key(first) != keys.key(f"ep_{START + limits.EPOCH_MS}")
+    assert len(keys.key(first).secret) == 32
+    assert keys.key(first).secret != keys.key(f"ep_{START + limits.EPOCH_MS}").secret
 
 
 def test_the_key_is_on_disk_before_the_epoch_is_named(keys: FileEpochKeys, tmp_path: Path) -> None:
     epoch = keys.current(NOW)
-    assert (tmp_path / "epochs" / epoch).read_bytes() == keys.key(epoch)
+    assert (tmp_path / "epochs" / epoch).read_bytes() == keys.key(epoch).secret
 
 
 def test_after_a_restart_the_epoch_goes_on_under_its_key(keys: FileEpochKeys, tmp_path: Path) -> None:
-    epoch, key = keys.current(NOW), keys.key(keys.current(NOW))
+    epoch, key = keys.current(NOW), keys.key(keys.current(NOW)).secret
     keys.close()
     again = FileEpochKeys(tmp_path / "epochs", SystemRandomness())
-    assert (again.current(NOW), again.key(epoch)) == (epoch, key)
+    assert (again.current(NOW), again.key(epoch).secret) == (epoch, key)
 
 
 def test_a_key_is_destroyed_on_time_on_disk_and_in_memory(keys: FileEpochKeys, tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_second_process_reads_and_makes_nothing(keys: FileEpochKeys, tmp_path:
         reader.current(NOW)
     epoch = keys.current(NOW)
     assert reader.current(NOW) == epoch
-    assert reader.key(epoch) == keys.key(epoch)
+    assert reader.key(epoch).secret == keys.key(epoch).secret
 
 
 def test_a_stray_or_damaged_file_stops_the_process(keys: FileEpochKeys, tmp_path: Path) -> None:

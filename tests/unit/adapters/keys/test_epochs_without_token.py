@@ -48,7 +48,7 @@ def test_parts_are_refused_for_now_once_a_key_cannot_be_made_and_what_is_there_s
     assert epoch == keys.current(NOW)
     with pytest.raises(Unavailable):
         keys.current(NEXT)
-    assert 32 == len(keys.key(epoch))
+    assert 32 == len(keys.key(epoch).secret)
 
 
 def test_a_token_that_is_away_is_not_asked_for_each_part(keys: FileEpochKeys, token: Token) -> None:
