@@ -15,21 +15,18 @@ NOT_YET: frozenset[str] = frozenset(
     {
         "test_store_access",
         "test_store_anchors",
-        "test_store_audit",
-        "test_store_backlog",
-        "test_store_capabilities",
-        "test_store_claims",
-        "test_store_enrolments",
+        "test_store_audit",  # PG-B: needs channels
+        "test_store_backlog",  # and notices
         "test_store_events",
-        "test_store_intents",
+        "test_store_transactions",
+        "test_store_capabilities",
+        "test_store_enrolments",
         "test_store_kept",
         "test_store_limits",
         "test_store_merchants",
         "test_store_operators",
         "test_store_pins",
-        "test_store_pull",
         "test_store_routes",
-        "test_store_transactions",
         "test_store_vault",
     }
 )

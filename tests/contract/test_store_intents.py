@@ -34,7 +34,8 @@ async def test_trace_numbers_drawn_at_once_all_differ(store: AnyStore) -> None:
 async def test_after_999999_trace_numbers_the_day_is_refused_and_the_next_one_is_not(
     store: AnyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("tallystick.adapters.store.sqlite_intents", "tallystick.testing.memory_intents"):
+    stores = "tallystick.adapters.store.sqlite_intents", "tallystick.adapters.store.postgres.intents"
+    for module in (*stores, "tallystick.testing.memory_intents"):
         assert __import__(module, fromlist=["STAN_MAX"]).STAN_MAX == STAN_MAX
         monkeypatch.setattr(f"{module}.STAN_MAX", 3)
     for _ in range(3):

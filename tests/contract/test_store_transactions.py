@@ -66,7 +66,7 @@ async def test_an_error_undoes_nothing_of_the_works_beside_it(store: AnyStore) -
 
     assert [None, None, None, OwnError, None, None, None] == [type(o) if o else None for o in outcomes]
     kept = await store.transact(lambda books: books.recent_payments(10))
-    assert [f"pay_{i}" for i in range(5, -1, -1)] == [row.id for row in kept]
+    assert {f"pay_{i}" for i in range(6)} == {row.id for row in kept}
 
 
 async def test_a_refusal_of_a_book_may_be_caught_and_the_work_goes_on(store: AnyStore) -> None:

@@ -95,6 +95,10 @@ class PostgresBook:
         self._link.send(self._queries[name].write, values, taken=taken)
         self._changed += 1
 
+    def _note(self, name: str, *values: Any) -> None:
+        """Write what is the store's own, beside what a method of the port changes, without waiting for the answer."""
+        self._link.send(self._queries[name].write, values)
+
     def _check(self, name: str, *values: Any, nothing: Exception) -> None:
         """Write one row without waiting for the answer; the whole work fails with `nothing` when there is none."""
 

@@ -1,0 +1,114 @@
+"""Intents and trace numbers in PostgreSQL."""
+
+from typing import Final
+
+from tallystick.adapters.store.postgres.book import PostgresBook, Row
+from tallystick.delivery.model import Intent, IntentKind, IntentState, MessageIds
+from tallystick.errors import AlreadyExists, TooMany
+from tallystick.runtime import Millis
+
+STAN_MAX: Final = 999_999  # six digits, ISO 8583 DE11
+
+
+class PostgresIntents(PostgresBook):
+    """Implement `delivery.ports.IntentBook`."""
+
+    async def next_stan(self, back_end: str, day: str) -> int:
+        """Return the next trace number of a back end and hour (YYYYMMDDHH): 1 to 999999, never twice; then TooMany."""
+        row = await self._changing("next_stan", back_end, day, STAN_MAX)
+        if row is None:
+            raise TooMany("the trace numbers of this back end and hour are used up")
+        stan: int = row[0]
+        return stan
+
+    async def add_intent(self, intent: Intent) -> None:
+        """Record an intent; raises AlreadyExists when the payment has one with this `n`."""
+        if not await self._change("add_intent", *to_row(intent)):
+            self.raced = True
+            raise AlreadyExists("the payment has an intent with this number")
+
+    async def settle_intent(
+        self,
+        payment_id: str,
+        n: int,
+        *,
+        state: IntentState,
+        code: str | None,
+        at: Millis,
+        expected: IntentState = IntentState.SENDING,
+    ) -> bool:
+        """Move an intent from `expected` to `state` by compare-and-set; True if moved."""
+        row = (state.value, code, at, payment_id, n, expected.value)
+        return await self._change("settle_intent", *row) == 1
+
+    async def schedule_intent(self, payment_id: str, n: int, *, tried: int, tries: int, due_at: Millis) -> bool:
+        """Set the sends and the next time of an inquiry or reversal that is SENDING and was sent `tried` times."""
+        return await self._change("schedule_intent", tries, due_at, payment_id, n, tried) == 1
+
+    async def intents(self, payment_id: str) -> list[Intent]:
+        """List the intents of a payment by `n`."""
+        return [from_row(row) for row in await self._rows("intents", payment_id)]
+
+    async def sending_intents(self, kind: IntentKind, limit: int) -> list[Intent]:
+        """List intents of a kind that are SENDING, oldest first: after a crash an outcome is open."""
+        return [from_row(row) for row in await self._rows("sending_intents", kind.value, limit)]
+
+    async def due_intents(self, now: Millis, limit: int) -> list[Intent]:
+        """List inquiries and reversals that are SENDING and due at `now`, longest due first."""
+        return [from_row(row) for row in await self._rows("due_intents", now, limit)]
+
+    async def unsettled_intents(self, back_end: str) -> int:
+        """Count a back end's intents that are SENDING or UNKNOWN: what a drain waits for."""
+        ((count,),) = await self._rows("unsettled_intents", back_end)
+        return int(count)
+
+    async def accounts_kept(self) -> frozenset[str]:
+        """Return the recovery epochs under which an account number is still sealed."""
+        return frozenset(epoch for (epoch,) in await self._rows("accounts_kept"))
+
+
+def to_row(intent: Intent) -> Row:
+    """Order an intent's values as the table does."""
+    return (
+        intent.payment_id,
+        intent.n,
+        intent.back_end,
+        intent.ids.stan,
+        intent.ids.rrn,
+        intent.ids.key,
+        intent.ids.at,
+        intent.table_version,
+        intent.digest,
+        intent.state.value,
+        intent.code,
+        intent.settled_at,
+        intent.kind.value,
+        intent.of,
+        intent.tries,
+        intent.due_at,
+        intent.epoch,
+        intent.account,
+    )
+
+
+def from_row(row: Row) -> Intent:
+    """Read an intent back."""
+    payment_id, n, back_end, stan, rrn, key, at, table_version, digest, state, code, settled_at, *rest = row
+    kind, about, tries, due_at, epoch, account = rest
+    return Intent(
+        payment_id=payment_id,
+        n=n,
+        back_end=back_end,
+        ids=MessageIds(stan=stan, rrn=rrn, key=key, at=at),
+        table_version=table_version,
+        digest=digest,
+        kind=IntentKind(kind),
+        of=about,
+        state=IntentState(state),
+        code=code,
+        settled_at=settled_at,
+        tries=tries,
+        due_at=due_at,
+        epoch=epoch,
+        account=account,
+    )
