@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+CYCLES ?= 200
 
-.PHONY: demo test lint machine bench clean
+.PHONY: demo test kill lint machine bench clean
 
 $(VENV)/.ready: pyproject.toml uv.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -23,6 +24,9 @@ lint: $(VENV)/.ready  ## Style, types, layers.
 
 test: lint machine  ## Everything CI runs.
 	$(BIN)/pytest $(ARGS)
+
+kill: $(VENV)/.ready  ## Kill real processes under load, CYCLES times, and judge by the back ends' records.
+	PYTHONPATH=tests/e2e $(BIN)/python -m kills --cycles $(CYCLES) $(ARGS)
 
 machine:  ## What some tests need of the machine; without it, and without root to install it, they are skipped and say so.
 	@tools/test_machine.sh

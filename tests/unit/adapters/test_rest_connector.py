@@ -336,7 +336,7 @@ class TestOutcomesThatStayUnknown:
             async with site.connector(settings) as connector:
                 await connector.deliver(instruction())
                 await sandbox.stop()
-                async with RestSandbox(msgspec.structs.replace(site.config, port=port)):
+                async with RestSandbox(msgspec.structs.replace(site.config, port=port, record=None)):
                     assert APPROVED_ONCE == await connector.deliver(instruction(key="req_2"))
 
     async def test_a_certificate_that_the_back_end_refuses(self, site: Site, sandbox: RestSandbox) -> None:

@@ -104,10 +104,15 @@ async def start_account(desk: Office, home: Path, platform_url: str) -> SandboxB
     return await _start(desk, back_end, place, pair)
 
 
-async def start_rest(desk: Office, home: Path) -> SandboxBackEnd:
+async def start_rest(desk: Office, home: Path, numbers: NumberPolicy = NumberPolicy.NONE) -> SandboxBackEnd:
     """Start a generic REST back end with accounts: RFC 9421 signatures, credentials in a JWE."""
     back_end = await administer.add_institution(
-        desk, name="Bamboo REST", connector="rest", schemes=frozenset({"bamboo"}), failures_max=PATIENCE
+        desk,
+        name="Bamboo REST",
+        connector="rest",
+        schemes=frozenset({"bamboo"}),
+        numbers=numbers,
+        failures_max=PATIENCE,
     )
     place = await _certify(desk, home, back_end)
     accounts, platform_key = {REST_ACCOUNT: ACCOUNT_SECRET}, desk.keyring.identity.public().pem()

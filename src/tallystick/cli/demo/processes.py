@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -13,20 +15,33 @@ STOP_TIMEOUT_S: Final = 30.0  # s a child may take to end after SIGTERM
 
 
 class Child:
-    """One child process that prints `READY <port>` when it listens; what it says else goes to its log file."""
+    """One child process that prints `READY <port>` when it listens; what it says else goes to its log file.
 
-    def __init__(self, name: str, arguments: list[str], log: Path) -> None:
+    `more` is added to its environment.
+    """
+
+    def __init__(self, name: str, arguments: list[str], log: Path, more: Mapping[str, str] | None = None) -> None:
         self.name = name
         self.port = 0
         self._arguments = arguments
         self._log = log
+        self._more = more or {}
         self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Return the process id while it runs."""
+        running = self._process is not None and self._process.returncode is None
+        return self._process.pid if running and self._process is not None else None
 
     async def start(self) -> int:
         """Start and wait until it listens; returns its port. Raises Misconfigured when it does not come up."""
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", *self._arguments, stdout=asyncio.subprocess.PIPE, stderr=log
+                *(sys.executable, "-m", *self._arguments),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                env={**os.environ, **self._more},
             )
         try:
             async with asyncio.timeout(READY_TIMEOUT_S):

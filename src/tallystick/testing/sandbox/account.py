@@ -112,8 +112,10 @@ class AccountSandbox:
         return AccountSettings(**{**told, **others})
 
     async def start(self) -> None:
-        """Bind and accept."""
+        """Bind and accept, and go on with what a restart found pending."""
         await self.server.start()
+        for key in self._back_end.ledger.pending():
+            self._later.start(key)
 
     async def stop(self) -> None:
         """Cut every connection; what was decided stays decided, what is pending stays so."""

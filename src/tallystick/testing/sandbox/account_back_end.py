@@ -16,7 +16,7 @@ from tallystick.runtime import Clock
 from tallystick.testing.sandbox.account_rules import NO_FUNDS, rule
 from tallystick.testing.sandbox.http_failures import NEVER_ACTED, Failure, failure_of
 from tallystick.testing.sandbox.http_server import Received
-from tallystick.testing.sandbox.ledger import Ledger, Payment, Standing
+from tallystick.testing.sandbox.ledger import NOT_LOOKED_AT, Ledger, Payment, Standing
 from tallystick.testing.sandbox.record import Entry, Record
 from tallystick.testing.sandbox.rest_rules import masked
 from tallystick.wire import account as wire
@@ -62,6 +62,7 @@ class AccountBackEnd:
         clock: Clock,
     ) -> None:
         self.ledger = Ledger(approved=wire.SUCCESS, declined=NO_FUNDS)
+        self.ledger.recall(record.entries, wire.CANCELLED)
         self._client_id = client_id
         self._platform_keys = platform_keys
         self._encryption_key = encryption_key
@@ -134,7 +135,7 @@ class AccountBackEnd:
             "secret": ruling.secret,
         }
         if failure in NEVER_ACTED and self.ledger.find(key) is None:
-            self._note("pay", **seen, outcome="not looked at", code=None)
+            self._note("pay", **seen, outcome=NOT_LOOKED_AT, code=None)
             return Reply(status=OK, body=b"", signed=True, failure=failure)
         content = hashlib.sha256(_encode((message.order, amount)) + b"\0" + clear).digest()
         try:

@@ -1,14 +1,16 @@
 """What a sandbox remembers of each payment key for ever: one decision, and whether it was undone."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from tallystick.errors import IdempotencyMismatch
-from tallystick.testing.sandbox.http_failures import LATER, PENDING, Failure
+from tallystick.testing.sandbox.http_failures import LATER, PENDING, Failure, failure_of
+from tallystick.testing.sandbox.record import Entry
 
+NOT_LOOKED_AT: Final = "not looked at"  # outcome in the record of a payment that is not decided
 DECIDE_S: Final = 0.2  # s until a pending payment is decided
 
 
@@ -64,6 +66,32 @@ class Ledger:
         payment = Payment(len(self._payments) + 1, standing, code, amount, currency, content, failure)
         self._payments[key] = payment
         return payment, standing is Standing.APPROVED
+
+    def recall(self, entries: Iterable[Entry], reversed_code: str) -> None:
+        """Know again what was decided before a restart; the content of a repeat is not compared then."""
+        for entry in entries:
+            match entry:
+                case {"kind": "authorisation" | "pay", "payment_key": str(key), "outcome": str(outcome)}:
+                    if key not in self._payments and outcome not in {NOT_LOOKED_AT, Failure.LOST}:
+                        self._payments[key] = self._recalled(entry, outcome)
+                case {"kind": "decision", "payment_key": str(key)}:
+                    self.decide(key)
+                case {"kind": "reversal", "payment_key": str(key)}:
+                    known = self.find(key)
+                    if known is None or known.failure is not Failure.IRREVERSIBLE:
+                        self.reverse(key, reversed_code)
+
+    def pending(self) -> list[str]:
+        """Return the keys of what is not decided yet."""
+        return [key for key, payment in self._payments.items() if payment.standing is Standing.PENDING]
+
+    def _recalled(self, entry: Entry, outcome: str) -> Payment:
+        amount = int(entry["amount"] or 0)
+        standing = Standing.PENDING if outcome == Standing.PENDING else Standing.DECLINED
+        if entry["effective"]:
+            standing = Standing.APPROVED
+        code, currency = str(entry["code"]), str(entry["currency"])
+        return Payment(len(self._payments) + 1, standing, code, amount, currency, None, failure_of(amount))
 
     def decide(self, key: str) -> Payment | None:
         """Decide a payment that is pending, as its failure says; None when it is not pending any more."""

@@ -46,6 +46,7 @@ class PullBackEnd:
         late_s: float,
     ) -> None:
         self.ledger = Ledger(approved=APPROVED, declined=NO_FUNDS)
+        self.ledger.recall(record.entries, APPROVED)
         self._deliveries = deliveries
         self._stranger = stranger
         self._client = client

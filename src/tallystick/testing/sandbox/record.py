@@ -1,4 +1,7 @@
-"""What a sandbox back end was asked and what it did: in memory, and as JSON lines for other processes and tests."""
+"""What a sandbox back end was asked and what it did: in memory, and as JSON lines for other processes and tests.
+
+The file is also the back end's books: one that was killed reads it when it starts again, and knows all it ever decided.
+"""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -19,12 +22,17 @@ class Record:
     """Keep every request in order of arrival.
 
     `entries` grows with every request: a sandbox lives as long as one test or one benchmark. With a `path`, each entry
-    is in the file when `append` returns (one write of one line), so that a process killed later leaves all of them.
+    is in the file when `append` returns (one write of one line), so that a process killed later leaves all of them, and
+    begins with them when it is started again. A line that the kill tore was told to nobody, and is cut off.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self.entries: list[Entry] = []
-        self._file = None if path is None else os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE)
+        self._file: int | None = None
+        if path is not None:
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE)
+            self.entries = read(path)
+            os.truncate(self._file, path.read_bytes().rfind(b"\n") + 1)
 
     def append(self, entry: Entry) -> None:
         """Add an entry; the caller has masked it."""

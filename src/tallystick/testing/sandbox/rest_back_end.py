@@ -28,7 +28,7 @@ from tallystick.errors import (
 )
 from tallystick.runtime import Clock, Millis
 from tallystick.testing.sandbox.http_failures import NEVER_ACTED, Failure, failure_of
-from tallystick.testing.sandbox.ledger import Ledger, Payment, Standing
+from tallystick.testing.sandbox.ledger import NOT_LOOKED_AT, Ledger, Payment, Standing
 from tallystick.testing.sandbox.record import Entry, Record
 from tallystick.testing.sandbox.rest_rules import APPROVED, NO_FUNDS, Ruling, masked
 from tallystick.wire import rest as wire
@@ -90,6 +90,7 @@ class RestBackEnd:
         self._clock = clock
         self._nonces: dict[str, Millis] = {}
         self.ledger = Ledger(approved=APPROVED, declined=NO_FUNDS)
+        self.ledger.recall(record.entries, REVERSED)
 
     def reply(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Reply:
         """Check one request and answer it.
@@ -169,7 +170,7 @@ class RestBackEnd:
             "secret": ruling.secret,
         }
         if failure in NEVER_ACTED and self.ledger.find(key) is None:
-            self._note("authorisation", **seen, outcome="not looked at", code=None)
+            self._note("authorisation", **seen, outcome=NOT_LOOKED_AT, code=None)
             return Reply(OK, b"", nonce, failure)
         content = hashlib.sha256(wire.encode(order) + b"\0" + clear).digest()
         payment, moved = self.ledger.enter(

@@ -1,14 +1,14 @@
 """The issuer behind the UnionPay-style sandbox: who is approved, what is undone, what is known of a request."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from tallystick.errors import CredentialRefused, Refused
-from tallystick.iso8583.originals import Original, original_of, read_original
+from tallystick.iso8583.originals import Original, original_of, read_original, write_original
 from tallystick.runtime import Clock
 from tallystick.secret import Pan, Secret
-from tallystick.testing.sandbox.record import Record
+from tallystick.testing.sandbox.record import Entry, Record
 from tallystick.testing.sandbox.unionpay_config import SandboxConfig
 from tallystick.testing.sandbox.unionpay_keys import SandboxKeys
 from tallystick.testing.sandbox.unionpay_magic import Failure, Magic, magic_of
@@ -44,7 +44,7 @@ class Issuer:
     """The side that knows the cards. An authorisation is effective once for each retrieval reference (DE37).
 
     A reversal finds it by DE37 and DE90 and undoes it. When there is nothing yet, it is remembered: the authorisation
-    has no effect when it arrives later.
+    has no effect when it arrives later. What the record holds from before a restart is known.
     """
 
     def __init__(self, config: SandboxConfig, keys: SandboxKeys, record: Record, clock: Clock) -> None:
@@ -56,6 +56,7 @@ class Issuer:
         self._clock = clock
         self._known: dict[str, _Known] = {}
         self._held: set[str] = set()
+        self._recall(record.entries)
 
     def hold(self, request: Mapping[str, str]) -> None:
         """Know that a request is on its way."""
@@ -77,28 +78,23 @@ class Issuer:
         if approved and magic.code is not None:
             code = magic.code
         effective = approved and (magic.code is None or magic.moves)
-        self._known[request["37"]] = _Known(original_of(request), code, effective)
-        self.note(request, magic.failure or code, pin_state, effective=effective)
+        original = original_of(request)
+        self._known[request["37"]] = _Known(original, code, effective)
+        outcome = magic.failure or code
+        self.note(request, outcome, pin_state, effective=effective, code=code, original=write_original(original))
         return code
 
     def reverse(self, request: Mapping[str, str]) -> str | None:
         """Undo what DE37 and DE90 name and return DE39, or None for no answer."""
-        original = read_original(request["90"])
-        known = self._known.setdefault(request["37"], _Known(original, Code.NOT_FOUND))
-        known.reversals += 1
         failure = magic_of(request["4"]).failure
-        if known.original != original or (known.code == Code.NOT_FOUND and not known.effective):
-            known.reversed = known.original == original
-            self.note(request, Code.NOT_FOUND)
-            return Code.NOT_FOUND
-        if failure is Failure.IRREVERSIBLE:
-            self.note(request, Code.INVALID_TRANSACTION)
-            return Code.INVALID_TRANSACTION
-        undone = known.effective and not known.reversed
-        known.reversed = True
-        silent = failure is Failure.UNACKNOWLEDGED and known.reversals <= self._silences
-        self.note(request, Failure.SILENT if silent else Code.APPROVED, undone=undone)
-        return None if silent else Code.APPROVED
+        code, undone = self._undo(request["37"], read_original(request["90"]), failure)
+        silent = (
+            code == Code.APPROVED
+            and failure is Failure.UNACKNOWLEDGED
+            and self._known[request["37"]].reversals <= self._silences
+        )
+        self.note(request, Failure.SILENT if silent else code, undone=undone, original=request["90"])
+        return None if silent else code
 
     def inquire(self, request: Mapping[str, str]) -> tuple[str, str | None]:
         """Return DE39 and DE44: state (A approved, D declined, R reversed, P on its way) and code of the original."""
@@ -118,6 +114,7 @@ class Issuer:
         *,
         effective: bool = False,
         undone: bool = False,
+        **more: str | None,
     ) -> None:
         """Record a request, masked."""
         self._record.append(
@@ -133,8 +130,32 @@ class Issuer:
                 "outcome": outcome,
                 "effective": effective,
                 "undone": undone,
+                **more,
             }
         )
+
+    def _undo(self, reference: str, original: Original, failure: Failure | None) -> tuple[str, bool]:
+        """Undo an authorisation for ever, also one that has not arrived; gives DE39 and whether money moved back."""
+        known = self._known.setdefault(reference, _Known(original, Code.NOT_FOUND))
+        known.reversals += 1
+        if known.original != original or (known.code == Code.NOT_FOUND and not known.effective):
+            known.reversed = known.original == original
+            return Code.NOT_FOUND, False
+        if failure is Failure.IRREVERSIBLE:
+            return Code.INVALID_TRANSACTION, False
+        undone = known.effective and not known.reversed
+        known.reversed = True
+        return Code.APPROVED, undone
+
+    def _recall(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            reference, original, code = entry.get("rrn"), entry.get("original"), entry.get("code")
+            if not isinstance(reference, str) or not isinstance(original, str):
+                continue
+            if code is None:
+                self._undo(reference, read_original(original), magic_of(f"{entry['amount']:012}").failure)
+            else:
+                self._known[reference] = _Known(read_original(original), str(code), bool(entry["effective"]))
 
     def _decide(self, request: Mapping[str, str]) -> tuple[str, str]:
         card = self._cards.get(request["2"])
