@@ -6,11 +6,15 @@ from typing import Any
 import pytest
 
 from tallystick import limits
-from tallystick.assembly.facts import PaymentState
+from tallystick.assembly.facts import ElementKind, PaymentState
+from tallystick.assembly.model import Claim, Element, Payment
+from tallystick.delivery.books import Books
 from tallystick.doubts import recover
 from tallystick.errors import StoreFailed, Unavailable
 from tallystick.path import carry
+from tallystick.runtime import Millis
 from tallystick.sweep import (
+    BATCH,
     KEYS_EVERY,
     RETRY_AFTER_MS,
     Sweep,
@@ -40,6 +44,20 @@ def parts(n: int, pan: str = "6212142600000000043") -> tuple[dict[str, Any], dic
     base = {"policy": "card", "element": {"kind": "phone", "phone": f"+861380013{n:04d}"}}
     card = {**base, "fields": {"pan": pan, "expiry": "3012"}, "order": ORDER}
     return card, {**base, "fields": {"pin_block": "1412348F0A3B5C7D"}}
+
+
+async def issue_and_open(world: MemoryPlatform, count: int) -> None:
+    """Let so many payments wait and so many issued elements be valid, all until the same time."""
+    now, until = world.clock.now(), Millis(world.clock.now() + limits.SECRET_LIFE_MS)
+    opened = {"policy": "card", "claimed": True, "opened_at": now, "expires_at": until, "updated_at": now}
+
+    async def fill(books: Books) -> None:
+        for n in range(count):
+            element = Element(kind=ElementKind.CODE, digest=n.to_bytes(4))
+            await books.add_payment(Payment(id=f"pay_{n}", element=element, **opened))  # type: ignore[arg-type]
+            await books.issue_claim(element, Claim(payment_id=f"pay_{n}"), valid_from=now, valid_until=until)
+
+    await world.store.transact(fill)
 
 
 async def join(world: MemoryPlatform, n: int = 0, **how: Any) -> str:
@@ -203,6 +221,15 @@ async def test_epoch_keys_are_destroyed_when_no_part_under_them_can_live(world: 
     await Sweep(world.platform, {}).round(0)
     with pytest.raises(Exception, match="destroyed"):
         world.epochs.key(epoch)
+
+
+async def test_a_round_keeps_up_with_more_payments_and_elements_than_a_batch(world: MemoryPlatform) -> None:
+    count = 2 * BATCH + 1
+    await issue_and_open(world, count)
+    await world.clock.advance(limits.SECRET_LIFE_MS + 1)
+    assert (count, 0) == (await expire(world.platform), await expire(world.platform))
+    await purge(world.platform)
+    assert 0 == await world.store.transact(lambda books: books.purge_claims(world.clock.now(), count))
 
 
 async def test_a_purge_forgets_nonces_only_when_no_message_with_them_is_fresh(world: MemoryPlatform) -> None:
