@@ -62,6 +62,7 @@ class PostgresBook:
         """Start a transaction of `actor`."""
         self.writes, self.settled, self.raced = writes, settled, False
         self._caching, self._cached, self._hit = True, False, False
+        self._used_version = 0
         self.events = []
         self.ledger.begin(actor)
 
@@ -113,14 +114,26 @@ class PostgresBook:
     def _use_cache(self) -> bool:
         """Tell whether this transaction may use and fill the cache, and have it checked that it is not old."""
         if not self._cached and self._caching:
-            self._cached = True
+            self._cached, self._used_version = True, self._cache.version
             self._link.send(self._queries["settings_version"].read, then=self._judge_cache)
         return self._caching
 
     def _leave_cache(self) -> None:
-        """Tell all nodes that what they keep is old, before changing it; this transaction keeps nothing more."""
+        """Tell all nodes that what they keep is old, before changing it; this transaction keeps nothing more.
+
+        A work that has read such rows changes nothing on the ground of old ones: it runs again when another transaction
+        has changed any of them since.
+        """
         self._caching = False
-        self._link.send(self._queries["move_settings_version"].write)
+        if self._cached:
+            self._link.send(self._queries["move_settings_version_from"].write, (self._used_version,), then=self._moved)
+        else:
+            self._link.send(self._queries["move_settings_version"].write)
+
+    def _moved(self, answer: Answer) -> None:
+        if not answer.changed:
+            raise Outdated
+        self._used_version += 1
 
     def _judge_cache(self, answer: Answer) -> None:
         ((version,),) = answer.rows()

@@ -4,7 +4,8 @@
     SELECT … FROM payment WHERE id = $1
 
 `(locked)` says that a transaction which may write reads the row FOR NO KEY UPDATE: whoever decides something about an
-aggregate holds its root until the decision is durable, and foreign keys to it do not wait for that.
+aggregate holds its root until the decision is durable, and foreign keys to it do not wait for that. `(taken)` says the
+same of a list that works share out among themselves: rows that another transaction holds are left out.
 """
 
 import re
@@ -16,7 +17,8 @@ from tallystick.errors import Misconfigured
 
 PACKAGE: Final = "tallystick.adapters.store.postgres"
 
-_HEADER: Final = re.compile(r"^-- name: (?P<name>[a-z_]+)(?P<locked> \(locked\))?$", re.MULTILINE)
+_HEADER: Final = re.compile(r"^-- name: (?P<name>[a-z_]+)( \((?P<how>locked|taken)\))?$", re.MULTILINE)
+_LOCKS: Final = {"locked": "FOR NO KEY UPDATE", "taken": "FOR NO KEY UPDATE SKIP LOCKED"}
 _PARAMETER: Final = re.compile(r"\$(\d+)")
 
 
@@ -54,7 +56,8 @@ def parse(script: str) -> Iterator[tuple[str, Query]]:
     for header, end in zip(headers, ends, strict=True):
         name, text = header["name"], script[header.end() : end].strip()
         read = statement(name, text)
-        write = statement(f"{name}_locked", f"{text}\nFOR NO KEY UPDATE") if header["locked"] else read
+        lock = _LOCKS.get(header["how"] or "")
+        write = statement(f"{name}_{header['how']}", f"{text}\n{lock}") if lock is not None else read
         yield name, Query(read, write)
 
 

@@ -3,3 +3,6 @@ SELECT version FROM settings_version WHERE one = 1
 
 -- name: move_settings_version
 UPDATE settings_version SET version = version + 1 WHERE one = 1
+
+-- name: move_settings_version_from
+UPDATE settings_version SET version = version + 1 WHERE one = 1 AND version = $1

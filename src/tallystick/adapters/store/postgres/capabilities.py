@@ -1,0 +1,73 @@
+"""Links to payers' pages and their sessions in PostgreSQL."""
+
+from tallystick.adapters.store.postgres.book import PostgresBook, Row
+from tallystick.channels.model import Capability, CapabilityState, PageKind
+from tallystick.errors import AlreadyExists
+from tallystick.runtime import Millis
+
+
+class PostgresCapabilities(PostgresBook):
+    """Implement `channels.ports.CapabilityBook`."""
+
+    async def add_capability(self, capability: Capability) -> None:
+        """Add an issued one; raises AlreadyExists when the id is taken."""
+        fixed = (capability.id, capability.payment_id, capability.kind.value, capability.sealed_key)
+        times = (capability.issued_at, capability.expires_at)
+        if not await self._change("add_capability", *fixed, *times, *changing(capability)):
+            raise AlreadyExists("a link has this id")
+
+    async def capability(self, capability_id: str) -> Capability | None:
+        """Find one by its own id."""
+        row = await self._row("capability", capability_id)
+        return None if row is None else from_row(row)
+
+    async def page_session(self, session: str) -> Capability | None:
+        """Find the one that a session was started with."""
+        row = await self._row("page_session", session)
+        return None if row is None else from_row(row)
+
+    async def capabilities_of(self, payment_id: str) -> list[Capability]:
+        """List those of a payment, oldest first."""
+        return [from_row(row) for row in await self._rows("capabilities_of", payment_id)]
+
+    async def replace_capability(self, capability: Capability, *, expected: CapabilityState) -> bool:
+        """Store a changed one by compare-and-set on its state; True if it was `expected`."""
+        return await self._change("replace_capability", *changing(capability), capability.id, expected.value) == 1
+
+    async def purge_capabilities(self, now: Millis) -> int:
+        """Delete those whose link and session are both over; returns how many went."""
+        return await self._change("purge_capabilities", now)
+
+
+def changing(capability: Capability) -> Row:
+    """Order the values that may change, as the table's columns do."""
+    return (
+        capability.state.value,
+        capability.session,
+        capability.session_key,
+        capability.device,
+        capability.network,
+        capability.started_at,
+        capability.until,
+    )
+
+
+def from_row(row: Row) -> Capability:
+    """Read a capability back."""
+    id_, payment_id, kind, sealed_key, issued_at, expires_at, state, *started = row
+    session, session_key, device, network, started_at, until = started
+    return Capability(
+        id=id_,
+        payment_id=payment_id,
+        kind=PageKind(kind),
+        sealed_key=sealed_key,
+        issued_at=issued_at,
+        expires_at=expires_at,
+        state=CapabilityState(state),
+        session=session,
+        session_key=session_key,
+        device=device,
+        network=network,
+        started_at=started_at,
+        until=until,
+    )

@@ -1,0 +1,11 @@
+-- name: add_sign_up
+INSERT INTO sign_up (id, epoch, sealed, expires_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
+
+-- name: sign_up (locked)
+SELECT id, epoch, sealed, expires_at FROM sign_up WHERE id = $1
+
+-- name: drop_sign_up
+DELETE FROM sign_up WHERE id = $1
+
+-- name: purge_sign_ups
+DELETE FROM sign_up WHERE expires_at <= $1
