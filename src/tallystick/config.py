@@ -221,6 +221,15 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     policies: tuple[dict[str, Any], ...] = ()
 
 
+LISTENING: Final = frozenset({"serve", "gateway", "pages", "merchant", "enrolment", "status", "acme", "metrics"})
+
+
+def listening(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return what an environment says of listeners: all that a supervisor may know, for secrets are elsewhere in it."""
+    sections = {name: name.removeprefix(PREFIX).lower().partition("__")[0] for name in environ}
+    return {name: value for name, value in environ.items() if sections[name] in LISTENING}
+
+
 def load(data_dir: Path, environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings of a data directory; raises Misconfigured naming the key, never its value."""
     path = data_dir / FILE_NAME

@@ -74,6 +74,13 @@ OUTCOMES: Final = Metric(
 WEBHOOKS: Final = Metric("tallystick_webhooks_total", "counter", "Tries to send a webhook that ended", ("result",))
 LIMITED: Final = Metric("tallystick_rate_limited_total", "counter", "Requests refused by a limit", ("limit",))
 
+WORKER_UP: Final = Metric(
+    "tallystick_worker_up", "gauge", "1 while a process of `serve --workers` tells its metrics", ("worker",)
+)
+WORKER_RESTARTS: Final = Metric(
+    "tallystick_worker_restarts_total", "counter", "Starts of a process that had ended by itself", ("worker",)
+)
+
 METRICS: Final = (
     KEY_DAYS_LEFT,
     KEYS,
@@ -93,6 +100,8 @@ METRICS: Final = (
     OUTCOMES,
     WEBHOOKS,
     LIMITED,
+    WORKER_UP,
+    WORKER_RESTARTS,
 )
 
 _ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
@@ -105,13 +114,37 @@ def samples(metric: Metric, values: Mapping[tuple[str, ...], float]) -> list[Sam
 
 def write(given: Iterable[Sample]) -> bytes:
     """Write samples, those of one metric together under its help and type, metrics in the order of `METRICS`."""
-    by_metric: dict[str, list[Sample]] = {metric.name: [] for metric in METRICS}
+    by_metric: dict[str, list[str]] = {metric.name: [] for metric in METRICS}
     for sample in given:
-        by_metric[sample.metric.name].append(sample)
+        by_metric[sample.metric.name].append(_line(sample))
+    return _text(by_metric)
+
+
+def merge(own: Iterable[Sample], texts: Mapping[str, bytes]) -> bytes:
+    """Write samples of one's own and, under the label `worker`, all that several processes wrote.
+
+    What a process of a later release tells beyond `METRICS` is told without help and type.
+    """
+    by_metric: dict[str, list[str]] = {metric.name: [] for metric in METRICS}
+    for sample in own:
+        by_metric[sample.metric.name].append(_line(sample))
+    for worker, text in texts.items():
+        for line in text.decode().splitlines():
+            head, _, value = line.rpartition(" ")
+            name, _, labels = head.partition("{")
+            if not line.startswith("#"):
+                more = f",{labels}" if labels else "}"
+                by_metric.setdefault(name, []).append(f'{name}{{worker="{worker}"{more} {value}')
+    return _text(by_metric)
+
+
+def _text(by_metric: dict[str, list[str]]) -> bytes:
+    known = {metric.name: metric for metric in METRICS}
     lines = []
-    for metric in METRICS:
-        lines += [f"# HELP {metric.name} {metric.text}", f"# TYPE {metric.name} {metric.kind}"]
-        lines += [_line(sample) for sample in by_metric[metric.name]]
+    for name, told in by_metric.items():
+        if (metric := known.get(name)) is not None:
+            lines += [f"# HELP {name} {metric.text}", f"# TYPE {name} {metric.kind}"]
+        lines += told
     return ("\n".join(lines) + "\n").encode()
 
 
