@@ -199,6 +199,15 @@ class ServeSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     requests_max: Annotated[int, Meta(ge=1, le=limits.REQUESTS_MAX)] = limits.REQUESTS_MAX
 
 
+class PasswordsSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where payers' passwords are checked: in so many processes beside each one that serves.
+
+    Without a number: as many as this machine has cores beside the one that serves.
+    """
+
+    processes: Annotated[int, Meta(ge=1, le=64)] | None = None
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings of one platform; `policies` adds split policies to those built in."""
 
@@ -212,6 +221,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ca: CaSection = CaSection()
     audit: AuditSection = AuditSection()
     keys: KeysSection = KeysSection()
+    passwords: PasswordsSection = PasswordsSection()
     acme: AcmeSection | None = None
     enrolment: ListenerSection | None = None
     status: ListenerSection | None = None

@@ -10,7 +10,7 @@ import msgspec
 from tallystick.adapters.ca_files import FileCa
 from tallystick.adapters.keys.files import FileKeyring
 from tallystick.adapters.keys.wrapper import KeyWrapper
-from tallystick.adapters.passwords import PooledStretcher
+from tallystick.adapters.passwords.process import PasswordProcesses
 from tallystick.adapters.store.sqlite import SqliteStore
 from tallystick.assembly import policy as policies
 from tallystick.assembly.model import SplitPolicy
@@ -31,7 +31,7 @@ class Office:
     keyring: FileKeyring
     wrapper: KeyWrapper
     ca: FileCa
-    stretcher: PooledStretcher
+    stretcher: PasswordProcesses
     clock: Clock
     randomness: Randomness
 
@@ -41,7 +41,7 @@ async def office(root: Path, settings: Settings) -> AsyncIterator[Office]:
     """Open a platform's books and keys for an operator's command; a serving process may run at the same time."""
     layout = Layout(root)
     clock, wrapper = SystemClock(), key_wrapper(root, settings.keys)
-    store, stretcher = SqliteStore(layout.store), PooledStretcher()
+    store, stretcher = SqliteStore(layout.store), PasswordProcesses(clock, settings.passwords.processes)
     try:
         yield Office(
             layout=layout,
@@ -55,7 +55,7 @@ async def office(root: Path, settings: Settings) -> AsyncIterator[Office]:
             randomness=SystemRandomness(),
         )
     finally:
-        stretcher.close()
+        await stretcher.aclose()
         await store.aclose()
 
 

@@ -56,6 +56,14 @@ class StretchedPassword:
 def stretch(password: Secret, salt: bytes, parameters: str = PARAMETERS) -> StretchedPassword:
     """Stretch a password with its user's `salt` (16 bytes) under the `parameters` stored beside it.
 
+    Raises Misconfigured and FieldInvalid as `argon2id`.
+    """
+    return StretchedPassword(argon2id(password, salt, parameters))
+
+
+def argon2id(password: Secret, salt: bytes, parameters: str) -> bytes:
+    """Run Argon2id alone: what `StretchedPassword` is made of, for a process that only computes.
+
     Texts that are the same characters are one password (Unicode NFC, RFC 8265 OpaqueString). Costs 19 MiB and some tens
     of milliseconds, in which the event loop stands still. Left to the caller: to bound the length of a password and how
     many of these run in a second.
@@ -74,5 +82,4 @@ def stretch(password: Secret, salt: bytes, parameters: str = PARAMETERS) -> Stre
         text = unicodedata.normalize("NFC", password.reveal()).encode()
     except UnicodeEncodeError:
         raise errors.FieldInvalid("the password is not valid Unicode", field="password") from None
-    argon2id = Argon2id(salt=salt, length=KEY_BYTES, iterations=time, lanes=lanes, memory_cost=memory)
-    return StretchedPassword(argon2id.derive(text))
+    return Argon2id(salt=salt, length=KEY_BYTES, iterations=time, lanes=lanes, memory_cost=memory).derive(text)

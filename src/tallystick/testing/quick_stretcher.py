@@ -1,9 +1,12 @@
 """A stretcher without cost, for tests and simulations that log in thousands of times."""
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
 
 from tallystick.crypto.passwords import StretchedPassword
 from tallystick.secret import Secret
+from tallystick.vault.ports import StretchOne
 
 
 class QuickStretcher:
@@ -11,6 +14,11 @@ class QuickStretcher:
 
     def __init__(self) -> None:
         self.runs = 0
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[StretchOne]:
+        """Give `stretch`; there is always room."""
+        yield self.stretch
 
     async def stretch(self, password: Secret, salt: bytes, parameters: str) -> StretchedPassword:
         """Hash password, salt and parameters; counts its runs."""

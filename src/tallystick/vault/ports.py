@@ -1,6 +1,7 @@
 """What this stage needs of a store, of message carriers and of a place to stretch passwords."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
 from tallystick.assembly.ports import ClaimBook
@@ -153,11 +154,18 @@ class PinBinder(Protocol):
         ...
 
 
+StretchOne = Callable[[Secret, bytes, str], Awaitable[StretchedPassword]]
+"""Run `crypto.passwords.stretch` on a password, a salt and parameters; Unavailable when nobody can: try again later."""
+
+
 class Stretcher(Protocol):
     """Somewhere to run Argon2id: tens of milliseconds of pure computing."""
 
-    async def stretch(self, password: Secret, salt: bytes, parameters: str) -> StretchedPassword:
-        """Run `crypto.passwords.stretch`; raises Unavailable when too many wait already: the caller tries later."""
+    def place(self) -> AbstractContextManager[StretchOne]:
+        """Take a place in the queue for one password; raises Unavailable when too many wait already.
+
+        The caller takes it before it counts a try, so that too many logins cost no payer a try.
+        """
         ...
 
 

@@ -97,7 +97,8 @@ async def prepare(
         raise FieldInvalid(f"a password has {bounds} characters", field="password")
     contact = normal_contact(contact)
     user_id, salt = new_id("usr", randomness), randomness.token(SALT_BYTES)
-    stretched = await stretcher.stretch(password, salt, PARAMETERS)
+    with stretcher.place() as stretch:
+        stretched = await stretch(password, salt, PARAMETERS)
     record_key = randomness.token(kdf.KEY_BYTES)
     wrapped = box.seal(stretched.wrapping_key, record_key, _place(RECORD_KEY, user_id))
     reach = msgspec.json.encode(_Reach(name=name, phone=contact.phone, email=contact.email))
@@ -131,7 +132,8 @@ async def verify(
 ) -> Unlocked:
     """Verify a password and unwrap the user's record key.
 
-    1. The try is counted, durably, before anything is checked: a crash or a race gives nobody a free guess.
+    1. The try is counted, durably, before anything is checked: a crash or a race gives nobody a free guess. Before
+       it is counted there is a place to check it: too many logins at a time cost no payer a try.
     2. After `limits.PASSWORD_TRIES_MAX` tries in the window no password is checked, not even the right one.
     3. The password is the user's. An unknown name costs the same work and gives the same answer, and so does a
        locked one, up to its reason: time does not tell who exists.
@@ -144,11 +146,12 @@ async def verify(
             "record_damaged" when a stored value does not open. The payment is refused.
         Unavailable, StoreFailed: nothing was checked.
     """
-    # 1.
-    user, tries = await _count_try(store, keyring, clock, username)
-    known = user is not None and tries <= limits.PASSWORD_TRIES_MAX
-    salt, parameters = (user.salt, user.kdf) if user is not None and known else (NOBODYS_SALT, PARAMETERS)
-    stretched = await stretcher.stretch(password, salt, parameters)
+    with stretcher.place() as stretch:
+        # 1.
+        user, tries = await _count_try(store, keyring, clock, username)
+        known = user is not None and tries <= limits.PASSWORD_TRIES_MAX
+        salt, parameters = (user.salt, user.kdf) if user is not None and known else (NOBODYS_SALT, PARAMETERS)
+        stretched = await stretch(password, salt, parameters)
     # 2.
     if user is not None and not known:
         raise CredentialRefused("too_many_tries")

@@ -1,11 +1,13 @@
 """Registration and passwords."""
 
+from typing import NoReturn
+
 import pytest
 from msgspec.structs import replace
 
 from tallystick import limits
 from tallystick.crypto.versioned import VersionedKey, digest
-from tallystick.errors import AlreadyExists, CredentialRefused, FieldInvalid, StoreFailed
+from tallystick.errors import AlreadyExists, CredentialRefused, FieldInvalid, StoreFailed, Unavailable
 from tallystick.secret import Secret
 from tallystick.security.kept import KeptRow
 from tallystick.security.ports import Purpose
@@ -80,6 +82,19 @@ async def test_nothing_is_checked_while_the_try_cannot_be_counted(desk: VaultDes
     with pytest.raises(StoreFailed):
         await desk.log_in()
     assert before == desk.stretcher.runs
+
+
+async def test_too_many_logins_at_a_time_cost_no_payer_a_try(desk: VaultDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> NoReturn:
+        raise Unavailable("too many passwords wait to be checked")
+
+    await desk.register()
+    with monkeypatch.context() as busy:
+        busy.setattr(desk.stretcher, "place", full)
+        for _ in range(limits.PASSWORD_TRIES_MAX + 1):
+            with pytest.raises(Unavailable):
+                await desk.log_in()
+    await desk.log_in()
 
 
 async def test_a_crash_after_counting_leaves_the_try_counted(desk: VaultDesk) -> None:
