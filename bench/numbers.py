@@ -1,0 +1,292 @@
+"""How long does the daily renewal of a million numbers take, and does everybody have exactly one after a kill?
+
+Run `python -m bench.numbers [users] [sqlite|postgres]`. Users with a credential are written; the first night's numbers
+are made by one process. Then it is the next day, and two processes make the second night's side by side; one of them is
+killed (SIGKILL) when a third is made, and another takes its place. Afterwards every user is looked at in the store: one
+number valid from now on, the one before it for its overlap. Last, notices are handed over to a carrier that takes no
+time, at full speed and at a pace. Adds to bench/results/numbers.json.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import platform
+import resource
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+from msgspec.structs import replace
+
+from tallystick.adapters.store.postgres.migrate import migrate
+from tallystick.adapters.store.postgres.opening import Settings
+from tallystick.adapters.store.postgres.store import PostgresStore
+from tallystick.adapters.store.sqlite import SqliteStore
+from tallystick.limits import NUMBER_OVERLAP_MS
+from tallystick.runtime import SystemClock, SystemRandomness
+from tallystick.secret import Secret
+from tallystick.testing.desk import BANK
+from tallystick.testing.keyring import MemoryKeyring
+from tallystick.testing.postgres_server import postgres_server
+from tallystick.testing.quick_stretcher import QuickStretcher
+from tallystick.vault import numbers, users
+from tallystick.vault.model import Contact, Medium, Numbering, StoredCredential, User
+from tallystick.vault.notices import send_due
+from tallystick.vault.periods import period_at
+
+RESULT: Final = Path(__file__).parent / "results" / "numbers.json"
+USERS: Final = 1_000_000
+PER_TRANSACTION: Final = 500  # users written in one transaction while the store is filled
+LOOKS: Final = 20  # times a query is timed; the median counts
+LOOK_S: Final = 0.5  # s between two looks at how far a renewal is
+PACE: Final = 200  # notices a second, where there is one
+PACED_S: Final = 10.0  # s
+NIGHT: Final = replace(BANK, renew_at="00:00", zone="Etc/GMT+12")
+NEXT_NIGHT: Final = replace(NIGHT, zone="Etc/GMT-12")  # a date ahead (the sign is POSIX's)
+VALID: Final = """
+    SELECT n, COUNT(*) FROM (
+      SELECT user_id, COUNT(*) AS n FROM claim WHERE valid_from <= {at} AND {at} < valid_until GROUP BY user_id
+    ) AS each_user GROUP BY n
+"""
+
+Store = SqliteStore | PostgresStore
+
+
+def opened(place: str) -> Store:
+    """Open the store at a path, or of a connection string."""
+    return PostgresStore(Settings(dsn=place)) if "=" in place else SqliteStore(Path(place))
+
+
+def look(place: str, query: str) -> list[tuple[int, int]]:
+    """Ask the database itself."""
+    if "=" in place:
+        with psycopg.connect(place) as connection:
+            return connection.execute(query.encode()).fetchall()
+    with contextlib.closing(sqlite3.connect(place)) as db:
+        return db.execute(query).fetchall()
+
+
+def size(place: str) -> int:
+    """Return how much the database holds, in bytes."""
+    if "=" in place:
+        with psycopg.connect(place) as connection:
+            row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
+            return int(row[0]) if row else 0
+    return Path(place).stat().st_size
+
+
+async def fill(store: Store, count: int) -> None:
+    """Write users with a credential for the bank; half of them have a phone and an e-mail address."""
+    keyring, clock, randomness, stretcher = MemoryKeyring(), SystemClock(), SystemRandomness(), QuickStretcher()
+
+    async def prepared(n: int) -> User:
+        contact = Contact(phone=f"+49151{n:08d}", email=f"u{n}@example.org" if n % 2 else None)
+        user, _ = await users.prepare(
+            keyring,
+            stretcher,
+            clock,
+            randomness,
+            username=f"payer-{n}",
+            password=Secret("bench-bamboo-kettle"),
+            contact=contact,
+        )
+        return user
+
+    for begin in range(0, count, PER_TRANSACTION):
+        people = [await prepared(n) for n in range(begin, min(begin + PER_TRANSACTION, count))]
+
+        async def add(books: Any, people: list[User] = people) -> None:
+            for user in people:
+                await books.add_user(user)
+                kept = StoredCredential(
+                    user_id=user.id, institution=NIGHT.id, sealed=b"s" * 120, created_at=user.created_at
+                )
+                await books.put_credential(kept)
+
+        await store.transact(add)
+
+
+async def renew(place: str, zone: str) -> None:
+    """Make what is due, as one process, and say what it cost."""
+    store, began = opened(place), time.perf_counter()
+    back_end, made, more = replace(NIGHT, zone=zone), 0, True
+    while more:
+        done = await numbers.renew(
+            store, MemoryKeyring(), SystemRandomness(), back_end=back_end, now=SystemClock().now(), most=100_000
+        )
+        made, more = made + done.made, done.more
+    await store.aclose()
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    cost = {"made": made, "wall_s": time.perf_counter() - began, "cpu_s": used.ru_utime + used.ru_stime}
+    print(json.dumps(cost))
+
+
+def process(place: str, zone: str) -> subprocess.Popen[str]:
+    """Start a process that renews."""
+    return subprocess.Popen(  # noqa: S603  # our own argument list
+        [sys.executable, "-m", "bench.numbers", "--renew", place, zone], stdout=subprocess.PIPE, text=True
+    )
+
+
+def cost_of(renewing: subprocess.Popen[str]) -> dict[str, float]:
+    """Wait for a process and read what it cost."""
+    told, _ = renewing.communicate()
+    assert renewing.returncode == 0, "a renewal failed"
+    cost: dict[str, float] = json.loads(told)
+    return cost
+
+
+async def first_night(place: str, count: int) -> dict[str, Any]:
+    """Let one process make every number."""
+    began = time.perf_counter()
+    cost = await asyncio.to_thread(cost_of, process(place, NIGHT.zone))
+    wall = time.perf_counter() - began
+    assert cost["made"] == count
+    return {
+        "wall_s": round(wall, 1),
+        "numbers_per_s": round(count / wall),
+        "cpu_us": round(cost["cpu_s"] / count * 1e6),
+    }
+
+
+async def second_night(store: Store, place: str, count: int) -> dict[str, Any]:
+    """Let two processes make them side by side, kill one at a third, and let another take its place."""
+    began = time.perf_counter()
+    doomed, other = process(place, NEXT_NIGHT.zone), process(place, NEXT_NIGHT.zone)
+    while (await progress(store)).made < count // 3:  # noqa: ASYNC110  # other processes set no event
+        await asyncio.sleep(LOOK_S)
+    doomed.kill()
+    doomed.wait()
+    at_kill, killed_at = (await progress(store)).made, time.perf_counter()
+    third = process(place, NEXT_NIGHT.zone)
+    costs = [await asyncio.to_thread(cost_of, each) for each in (other, third)]
+    ended = time.perf_counter()
+    assert await progress(store) == Numbering(made=count, left=0)
+    now, later = SystemClock().now(), SystemClock().now() + NUMBER_OVERLAP_MS
+    return {
+        "wall_s": round(ended - began, 1),
+        "numbers_per_s": round(count / (ended - began)),
+        "made_at_kill": at_kill,
+        "numbers_per_s_after_kill": round((count - at_kill) / (ended - killed_at)),
+        "made_by_the_two_that_lived": [each["made"] for each in costs],
+        "users_with_this_many_valid_numbers": {
+            "now": {str(n): users for n, users in look(place, VALID.format(at=now))},
+            "after the overlap": {str(n): users for n, users in look(place, VALID.format(at=later))},
+        },
+    }
+
+
+async def progress(store: Store) -> Numbering:
+    """Count the second night's numbers."""
+    return await store.read(lambda books: numbers.progress(books, back_end=NEXT_NIGHT, now=SystemClock().now()))
+
+
+async def timed(store: Store, work: Any) -> float:
+    """Return the median time of a work that reads, in ms."""
+    took = []
+    for _ in range(LOOKS):
+        began = time.perf_counter()
+        await store.read(work)
+        took.append(time.perf_counter() - began)
+    return round(sorted(took)[LOOKS // 2] * 1_000, 3)
+
+
+async def queries(store: Store) -> dict[str, float]:
+    """Time what a round asks: who is due, and how many."""
+    period = period_at(NEXT_NIGHT, SystemClock().now()).id
+    return {
+        "a_batch_of_the_due_ms": await timed(
+            store, lambda books: books.due_numbers(NIGHT.id, period, None, numbers.BATCH)
+        ),
+        "count_made_and_left_ms": await timed(store, lambda books: books.count_numbers(NIGHT.id, period)),
+        "backlog_of_all_ms": await timed(store, lambda books: books.backlog()),
+    }
+
+
+class Taker:
+    """A provider that takes every message at once."""
+
+    async def send(self, reference: str, address: str, subject: str, text: str) -> None:  # the port's
+        """Take it."""
+
+
+async def notices(store: Store) -> dict[str, Any]:
+    """Hand notices over for some seconds, at a pace that is never reached and at one that is."""
+    found: dict[str, Any] = {}
+    for name, pace in (("full_speed", 1_000_000), (f"at_{PACE}_a_second", PACE)):
+        began, cpu, sent = time.perf_counter(), time.process_time(), 0
+        while time.perf_counter() - began < PACED_S:
+            rates = {Medium.SMS: pace, Medium.EMAIL: pace}
+            carriers = {Medium.SMS: Taker(), Medium.EMAIL: Taker()}
+            done = await send_due(store, MemoryKeyring(), carriers, SystemClock(), 200, per_second=rates)
+            sent += done.sent
+        wall, used = time.perf_counter() - began, time.process_time() - cpu
+        found[name] = {"notices_per_s": round(sent / wall), "cpu_us": round(used / max(sent, 1) * 1e6)}
+    return found
+
+
+async def measure(place: str, count: int, kind: str) -> dict[str, Any]:
+    """Do all of it on one store."""
+    store = opened(place)
+    began, load = time.perf_counter(), os.getloadavg()[0]
+    await fill(store, count)
+    filled = time.perf_counter() - began
+    print(f"filled in {filled:.0f} s", flush=True)
+    nights: dict[str, Any] = {"first_night_one_process": await first_night(place, count)}
+    print(nights, flush=True)
+    due = await queries(store)
+    nights["second_night_two_processes_one_killed"] = await second_night(store, place, count)
+    print(nights, flush=True)
+    return {
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        "store": kind,
+        "users": count,
+        "load_average_before_and_after": [round(load, 1), round(os.getloadavg()[0], 1)],
+        **nights,
+        "queries_when_all_are_due": due,
+        "queries_when_none_is": await queries(store),
+        "bytes_in_database_a_user": size(place) // count,
+        "notices": await notices(store),
+    }
+
+
+@contextlib.asynccontextmanager
+async def a_place(kind: str) -> AsyncIterator[str]:
+    """Make an empty store on disk."""
+    if kind == "postgres":
+        with postgres_server() as server:
+            migrate(server.dsn)
+            yield server.dsn
+        return
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as directory:
+        yield str(Path(directory) / "store.db")
+
+
+async def run(count: int, kind: str) -> None:
+    """Measure one kind of store, and add it to the results."""
+    async with a_place(kind) as place:
+        figures = await measure(place, count, kind)
+    results = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+    results[kind] = figures
+    RESULT.write_text(json.dumps(results, indent=2) + "\n")
+    print(json.dumps(figures, indent=2))
+
+
+def main() -> None:
+    """Measure, or be one of the processes that renew."""
+    if sys.argv[1:2] == ["--renew"]:
+        asyncio.run(renew(sys.argv[2], sys.argv[3]))
+        return
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else USERS
+    asyncio.run(run(count, sys.argv[2] if len(sys.argv) > 2 else "sqlite"))  # the second argument
+
+
+if __name__ == "__main__":
+    main()
