@@ -31,7 +31,9 @@ def webhook(webhook_id: str, **fields: object) -> Webhook:
 
 async def test_an_empty_store_has_no_backlog(store: AnyStore) -> None:
     empty = Outbox(0, None)
-    assert Backlog(payments={}, notices=empty, webhooks=empty, dead_webhooks=0) == await backlog(store)
+    assert Backlog(payments={}, notices=empty, urgent_notices=empty, webhooks=empty, dead_webhooks=0) == await backlog(
+        store
+    )
 
 
 async def test_payments_that_are_joined_and_not_final_wait(store: AnyStore) -> None:
@@ -43,8 +45,8 @@ async def test_payments_that_are_joined_and_not_final_wait(store: AnyStore) -> N
 
 
 async def test_the_outbox_says_how_many_messages_wait_and_since_when(store: AnyStore) -> None:
-    for name, created_at in (("nt_1", 3_000), ("nt_2", 2_000)):
-        row = notice(name, created_at=created_at, due_at=9_000)
+    for name, created_at, urgent in (("nt_1", 3_000, True), ("nt_2", 2_000, False), ("nt_3", 4_000, True)):
+        row = notice(name, created_at=created_at, due_at=9_000, urgent=urgent)
         await store.transact(lambda books, each=row: books.add_notice(each))
     await store.transact(lambda books: books.add_channel(channel()))
     endpoint = Endpoint(id="we_1", channel_id="ch_pc", url="https://shop.example", sealed=b"s", created_at=at(1))
@@ -53,7 +55,8 @@ async def test_the_outbox_says_how_many_messages_wait_and_since_when(store: AnyS
     for hook in (webhook("evt_1"), webhook("evt_2", first_at=700), webhook("evt_3", **dead)):
         await store.transact(lambda books, each=hook: books.add_webhook(each))
     found = await backlog(store)
-    assert (Outbox(2, at(2_000)), Outbox(2, at(700)), 1) == (found.notices, found.webhooks, found.dead_webhooks)
+    assert (Outbox(3, at(2_000)), Outbox(2, at(3_000))) == (found.notices, found.urgent_notices)
+    assert (Outbox(2, at(700)), 1) == (found.webhooks, found.dead_webhooks)
 
 
 async def test_what_ended_comes_in_order_with_its_back_end(store: AnyStore) -> None:

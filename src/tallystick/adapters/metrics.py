@@ -20,10 +20,11 @@ from tallystick.delivery.books import Store
 from tallystick.outcomes.model import WAITING_STATES, Backlog, Ending
 from tallystick.outcomes.ports import OutcomeBooks
 from tallystick.outcomes.send import Sender
-from tallystick.routing.model import RoutingTable
+from tallystick.routing.model import NumberPolicy, RoutingTable
 from tallystick.runtime import Clock, Millis
 from tallystick.security import lifetimes
 from tallystick.security.ports import KeyState, Purpose
+from tallystick.vault.numbers import progress
 from tallystick.wire import metrics
 from tallystick.wire.metrics import Sample, samples
 
@@ -84,6 +85,7 @@ class PlatformMetrics:
             *self._certificates(now),
             *self._lists(now),
             *_waiting(backlog, now),
+            *await self._numbers(table, now),
             *self._back_ends(table),
             *samples(metrics.ANSWERS, self.watched.answers),
             *samples(metrics.OUTCOMES, self._outcomes),
@@ -105,6 +107,16 @@ class PlatformMetrics:
                 self._seen = found[-1].seq
             if len(found) < BATCH:
                 return
+
+    async def _numbers(self, table: RoutingTable, now: Millis) -> list[Sample]:
+        """Count how far renewals are: every user of the institutions that the platform makes numbers for."""
+        found = []
+        for back_end in table.back_ends:
+            if back_end.numbers is NumberPolicy.PLATFORM:
+                counted = await self.store.read(functools.partial(progress, back_end=back_end, now=now))
+                for state, count in (("made", counted.made), ("left", counted.left)):
+                    found.append(Sample(metrics.NUMBERS, count, (back_end.id, state)))
+        return found
 
     def _keys(self, now: Millis) -> Iterator[Sample]:
         entries = self.keyring.entries
@@ -158,7 +170,8 @@ def _waiting(backlog: Backlog, now: Millis) -> Iterator[Sample]:
     for state in PaymentState:
         if state in WAITING_STATES:
             yield Sample(metrics.PAYMENTS_WAITING, backlog.payments.get(state, 0), (state.value,))
-    for kind, outbox in (("notice", backlog.notices), ("webhook", backlog.webhooks)):
+    outboxes = {"notice": backlog.notices, "urgent_notice": backlog.urgent_notices, "webhook": backlog.webhooks}
+    for kind, outbox in outboxes.items():
         yield Sample(metrics.OUTBOX, outbox.waiting, (kind,))
         yield Sample(metrics.OUTBOX_AGE, 0 if outbox.since is None else _seconds(outbox.since, now), (kind,))
     yield Sample(metrics.WEBHOOKS_DEAD, backlog.dead_webhooks)

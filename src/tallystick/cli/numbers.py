@@ -37,9 +37,10 @@ class Standing(Struct, frozen=True, kw_only=True):
 
 
 class Waiting(Struct, frozen=True, kw_only=True):
-    """The notices of all kinds that wait for their provider, and how old the oldest is, in seconds."""
+    """The notices that wait for their provider, how many of them are urgent, and how old the oldest is, in seconds."""
 
     notices: int
+    urgent: int
     oldest_s: int
 
 
@@ -108,9 +109,11 @@ def status(app: App, institution: str | None) -> None:
                     ends_at=period.ends,
                 )
             )
-        notices = (await desk.store.read(lambda books: books.backlog())).notices
-        age = 0 if notices.since is None else max(0, now - notices.since) // SECOND_MS
-        return Progress(renewals=tuple(rows), outbox=Waiting(notices=notices.waiting, oldest_s=age))
+        backlog = await desk.store.read(lambda books: books.backlog())
+        since, waiting = backlog.notices.since, backlog.notices.waiting
+        age = 0 if since is None else max(0, now - since) // SECOND_MS
+        outbox = Waiting(notices=waiting, urgent=backlog.urgent_notices.waiting, oldest_s=age)
+        return Progress(renewals=tuple(rows), outbox=outbox)
 
     found = app.at_desk(work, needs=operators.READ)
     if app.as_json:

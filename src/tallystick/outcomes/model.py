@@ -116,10 +116,14 @@ class Outbox(Struct, frozen=True):
 
 
 class Backlog(Struct, frozen=True, kw_only=True):
-    """What waits in a store: payments that are joined and not final, by state, and messages to be sent."""
+    """What waits in a store: payments that are joined and not final, by state, and messages to be sent.
+
+    `urgent_notices` are those of the notices that somebody waits for, such as codes.
+    """
 
     payments: dict[PaymentState, int]
     notices: Outbox
+    urgent_notices: Outbox
     webhooks: Outbox
     dead_webhooks: int
 

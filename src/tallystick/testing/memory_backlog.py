@@ -6,6 +6,7 @@ from tallystick.outcomes.model import WAITING_STATES, Backlog, Ending, Outbox, W
 from tallystick.testing.memory_books import MemoryNotices
 from tallystick.testing.memory_events import MemoryWebhooks
 from tallystick.testing.memory_payments import MemoryPayments
+from tallystick.vault.model import Notice
 
 
 class MemoryBacklog(MemoryPayments, MemoryNotices, MemoryWebhooks):
@@ -17,7 +18,8 @@ class MemoryBacklog(MemoryPayments, MemoryNotices, MemoryWebhooks):
         states = Counter(payment.state for payment in self._payments.rows())
         return Backlog(
             payments={state: count for state, count in states.items() if state in WAITING_STATES},
-            notices=Outbox(len(notices), min((each.created_at for each in notices), default=None)),
+            notices=_outbox(notices),
+            urgent_notices=_outbox([each for each in notices if each.urgent]),
             webhooks=Outbox(len(webhooks), min((each.first_at for each in webhooks), default=None)),
             dead_webhooks=len(self._in_state(WebhookState.DEAD)),
         )
@@ -26,3 +28,7 @@ class MemoryBacklog(MemoryPayments, MemoryNotices, MemoryWebhooks):
         """List events with a higher `seq`, in order, with their payments' back ends."""
         found = [(event, self._payments.get(event.payment_id)) for event in await self.events_after(seq, limit)]
         return [Ending(event.seq, event.state, payment.back_end if payment else None) for event, payment in found]
+
+
+def _outbox(notices: list[Notice]) -> Outbox:
+    return Outbox(len(notices), min((each.created_at for each in notices), default=None))

@@ -51,6 +51,12 @@ OUTBOX: Final = Metric("tallystick_outbox_messages", "gauge", "Messages that wai
 OUTBOX_AGE: Final = Metric(
     "tallystick_outbox_oldest_seconds", "gauge", "Age of the oldest message that waits; 0 when none does", ("kind",)
 )
+NUMBERS: Final = Metric(
+    "tallystick_numbers",
+    "gauge",
+    "Users of an institution by their dynamic number of this period: made, or left to make",
+    ("back_end", "state"),
+)
 WEBHOOKS_DEAD: Final = Metric("tallystick_webhooks_dead", "gauge", "Webhooks given up, kept for a person")
 BACK_END_STATUS: Final = Metric(
     "tallystick_back_end_status", "gauge", "1 for the status that a back end has now", ("back_end", "status")
@@ -91,6 +97,7 @@ METRICS: Final = (
     PAYMENTS_WAITING,
     OUTBOX,
     OUTBOX_AGE,
+    NUMBERS,
     WEBHOOKS_DEAD,
     BACK_END_STATUS,
     CIRCUIT_OPEN,

@@ -10,6 +10,7 @@ PAYMENTS = """
     GROUP BY state
 """
 NOTICES = "SELECT COUNT(*), MIN(created_at) FROM notice"
+URGENT_NOTICES = "SELECT COUNT(*), MIN(created_at) FROM notice WHERE urgent = 1"
 WEBHOOKS = "SELECT COUNT(*), MIN(first_at) FROM webhook WHERE state = 'waiting'"
 DEAD = "SELECT COUNT(*) FROM webhook WHERE state = 'dead'"
 ENDINGS = """
@@ -26,6 +27,7 @@ class SqliteBacklog(SqliteBook):
         return Backlog(
             payments={PaymentState(state): count for state, count in self._db.execute(PAYMENTS)},
             notices=Outbox(*self._db.execute(NOTICES).fetchone()),
+            urgent_notices=Outbox(*self._db.execute(URGENT_NOTICES).fetchone()),
             webhooks=Outbox(*self._db.execute(WEBHOOKS).fetchone()),
             dead_webhooks=self._db.execute(DEAD).fetchone()[0],
         )

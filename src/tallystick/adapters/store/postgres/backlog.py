@@ -12,9 +12,16 @@ class PostgresBacklog(PostgresBook):
         """Count what waits; the cost grows with what waits only."""
         payments = {PaymentState(state): count for state, count in await self._rows("moving_counts")}
         (notices,) = await self._rows("notices_waiting")
+        (urgent,) = await self._rows("urgent_notices_waiting")
         (webhooks,) = await self._rows("webhooks_waiting")
         ((dead,),) = await self._rows("webhooks_dead")
-        return Backlog(payments=payments, notices=Outbox(*notices), webhooks=Outbox(*webhooks), dead_webhooks=dead)
+        return Backlog(
+            payments=payments,
+            notices=Outbox(*notices),
+            urgent_notices=Outbox(*urgent),
+            webhooks=Outbox(*webhooks),
+            dead_webhooks=dead,
+        )
 
     async def endings_after(self, seq: int, limit: int) -> list[Ending]:
         """List events with a higher `seq`, in order, with their payments' back ends."""

@@ -27,6 +27,7 @@ DROP TABLE number_made;
 ALTER TABLE notice ADD COLUMN urgent INTEGER NOT NULL DEFAULT 0;
 DROP INDEX notice_due;
 CREATE INDEX notice_due ON notice (medium, urgent, due_at);
+CREATE INDEX notice_urgent ON notice (created_at) WHERE urgent = 1;
 CREATE TABLE notice_pace (
   medium TEXT PRIMARY KEY,
   until INTEGER NOT NULL

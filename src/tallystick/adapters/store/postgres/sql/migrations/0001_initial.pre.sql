@@ -379,6 +379,7 @@ CREATE TABLE notice (
 );
 CREATE INDEX notice_due ON notice (medium, urgent, due_at);
 CREATE INDEX notice_created ON notice (created_at);
+CREATE INDEX notice_urgent ON notice (created_at) WHERE urgent;
 
 -- Until when the provider of each medium is booked, by all processes together.
 CREATE TABLE notice_pace (

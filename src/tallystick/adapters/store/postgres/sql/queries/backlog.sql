@@ -4,6 +4,9 @@ SELECT state, count(*) FROM payment WHERE state IN ('joined', 'delivering', 'unk
 -- name: notices_waiting
 SELECT count(*), min(created_at) FROM notice
 
+-- name: urgent_notices_waiting
+SELECT count(*), min(created_at) FROM notice WHERE urgent
+
 -- name: webhooks_waiting
 SELECT count(*), min(first_at) FROM webhook WHERE state = 'waiting'
 
