@@ -86,7 +86,7 @@ def size(place: str) -> int:
 
 
 def person(keyring: MemoryKeyring, n: int) -> tuple[list[Any], list[Any], list[Any]]:
-    """Make the rows of a user; what a renewal reads is real, the rest of the usual size. Half have an address for mail."""
+    """Make the rows of a user: what a renewal reads is real, the rest has the usual size. Half have a mail address."""
     user_id = f"usr_{hashlib.sha256(str(n).encode()).hexdigest()[:32]}"
     contact = {"name": f"payer-{n}", "phone": f"+49151{n:08d}", "email": f"u{n}@example.org" if n % 2 else None}
     sealed = seal(keyring, Purpose.VAULT, msgspec.json.encode(contact), bind(users.CONTACT, user_id))
