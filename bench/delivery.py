@@ -45,6 +45,7 @@ from tallystick.routing.issuer_file import shipped_rules
 from tallystick.routing.model import BackEnd
 from tallystick.runtime import Millis, SystemClock
 from tallystick.secret import Pan, Secret
+from tallystick.testing.nodes import SteadyNode
 from tallystick.testing.platform import bank, memory_platform
 from tallystick.testing.routes import put_back_end, put_issuer_rules
 from tallystick.vault.model import CardCredential
@@ -187,7 +188,7 @@ async def added(home: Path, port: int, count: int) -> dict[str, Any]:
     made = await memory_platform(seed=1)
     store, clock = SqliteStore(home / "added.db"), SystemClock()
     connector = connector_of(home, port, 2)
-    guarded = One(GuardedConnector(connector, BACK_END, clock))
+    guarded = One(GuardedConnector(connector, BACK_END, clock, SteadyNode()))
     often = Limiter(clock, b"bench", {**DEFAULTS, LimitKind.CREDENTIAL: read_limit(f"{COUNT_MAX}/24h")})
     carrier = replace(made.platform, store=store, connectors=guarded, clock=clock, counter=often)
     ids = await prepare(carrier, store, count)

@@ -11,7 +11,7 @@ from typing import Final
 from tallystick.assembly.facts import PaymentState
 from tallystick.delivery import deliver, resolve
 from tallystick.delivery.books import Books
-from tallystick.delivery.model import Intent, IntentKind, IntentState, Recovery
+from tallystick.delivery.model import Intent, IntentState, Recovery
 from tallystick.delivery.ports import Connector
 from tallystick.errors import NotSent
 from tallystick.path import Platform, settle_doubt
@@ -21,25 +21,32 @@ from tallystick.security.ports import Purpose
 
 BATCH: Final = 200  # payments one call touches at most
 UNSEEN: Final = frozenset({Recovery.INQUIRY})  # what is planned while nobody knows what the connector can do
-LOST_AFTER_MS: Final = 180_000  # ms after which no send of this process can still be under way
+LOST_AFTER_MS: Final = 180_000  # ms after which no send can still be under way, however slow its back end is
 
 _log = logging.getLogger(__name__)
 
 
-async def recover(platform: Platform) -> int:
-    """After a crash, make every authorisation without an outcome UNKNOWN: it may have been sent.
-
-    Call before anything is carried: an intent of this process that is still being sent would be taken for a lost one.
-    """
-    recovered = 0
-    while found := await _give_up(platform, None):
-        recovered += found
-    return recovered
-
-
 async def give_up_lost(platform: Platform) -> int:
-    """Make authorisations UNKNOWN whose outcome could not be recorded: the store failed just when the answer came."""
-    return await _give_up(platform, Millis(platform.clock.now() - LOST_AFTER_MS))
+    """Make authorisations UNKNOWN that nobody sends any more and that may have been sent; returns how many.
+
+    Their node is dead (`delivery.nodes`), or the store failed just when the answer came. What another node is sending
+    now is left to it.
+    """
+    unknown = deliver.Outcome(state=IntentState.UNKNOWN)
+
+    async def lost(books: Books) -> list[Intent]:
+        return await books.lost_intents(Millis(platform.clock.now() - LOST_AFTER_MS), BATCH)
+
+    async def work(books: Books) -> int:
+        found = await lost(books)
+        for intent in found:
+            await deliver.settle(books, intent, unknown, platform.clock.now())
+        return len(found)
+
+    given_up = 0
+    while await platform.store.read(lost):
+        given_up += await platform.store.transact(work)
+    return given_up
 
 
 async def take_up(platform: Platform) -> int:
@@ -54,20 +61,6 @@ async def pursue_due(platform: Platform) -> int:
     due = await platform.store.read(lambda books: books.due_intents(platform.clock.now(), BATCH))
     await _each(platform, ((intent.payment_id, intent.back_end, intent) for intent in due))
     return len(due)
-
-
-async def _give_up(platform: Platform, before: Millis | None) -> int:
-    """Make a batch of unsettled intents UNKNOWN, only those sent before a time if one is given; returns how many."""
-    unknown = deliver.Outcome(state=IntentState.UNKNOWN)
-
-    async def work(books: Books) -> int:
-        sending = await books.sending_intents(IntentKind.AUTHORISATION, BATCH)
-        lost = [intent for intent in sending if before is None or intent.ids.at < before]
-        for intent in lost:
-            await deliver.settle(books, intent, unknown, platform.clock.now())
-        return len(lost)
-
-    return await platform.store.transact(work)
 
 
 async def _each(platform: Platform, doubts: Iterable[tuple[str, str, Intent | None]]) -> None:

@@ -75,13 +75,13 @@ class Health:
         else:
             pulse.fail(self.clock.now())
 
-    async def watch(self) -> None:
-        """Echo to every back end that should answer, side by side, and write what has changed."""
+    async def watch(self, *, tells: bool = True) -> None:
+        """Echo to every back end that should answer, side by side, and write what has changed if this one `tells`."""
         table = await self.store.read(lambda books: books.routing_table())
         watched = [b for b in table.back_ends if b.status in {Status.ACTIVE, Status.DOWN}]
         self.pulses = {b.id: self._pulse(b) for b in watched}
         await asyncio.gather(*(self._echo(back_end) for back_end in watched))
-        for back_end in watched:
+        for back_end in watched if tells else ():
             await self._write(back_end)
 
     def _pulse(self, back_end: BackEnd) -> Pulse:

@@ -33,8 +33,8 @@ from tallystick.crypto.signing import Verifier
 from tallystick.delivery import deliver, resolve
 from tallystick.delivery.books import Books, Store
 from tallystick.delivery.model import Instruction, Intent, IntentState
-from tallystick.delivery.ports import Connector, Connectors, RecoveryKeys
-from tallystick.errors import CredentialRefused, Forbidden, KeyUnknown, NoRoute, NotFound, TooMany, Unavailable
+from tallystick.delivery.ports import Connector, Connectors, OwnNode, RecoveryKeys
+from tallystick.errors import CredentialRefused, Forbidden, KeyUnknown, NoRoute, NotFound, NotSent, TooMany, Unavailable
 from tallystick.routing.decide import decide
 from tallystick.routing.model import BackEnd, Decision, RoutingTable
 from tallystick.runtime import Clock, Millis, Randomness, new_id
@@ -72,6 +72,7 @@ class Platform:
     pins: PinBinder
     policies: Mapping[str, SplitPolicy]
     counter: Counter
+    node: OwnNode
     clock: Clock
     randomness: Randomness
     independence: Sequence[IndependenceStep] = ()
@@ -184,8 +185,9 @@ async def accept_opened(platform: Platform, opened: Opened, *, channel: Channel,
 async def carry(platform: Platform, payment_id: str) -> None:
     """Carry a joined payment to its back end: steps 4 to 6.
 
-    Returns when the payment has a final state, or stays JOINED because no candidate could be reached: `sweep` calls
-    again. Safe to call at any time and by anybody: only the winner of the intent's compare-and-set sends.
+    Returns when the payment has a final state, or stays JOINED because no candidate could be reached, or because this
+    node's lease is over: `sweep` calls again, here or in another node. Safe to call at any time and by anybody: only
+    the winner of the intent's compare-and-set sends.
     """
     payment, parts, table = await platform.store.read(lambda books: _load(books, payment_id))
     if payment is None or payment.state is not PaymentState.JOINED or payment.order is None:
@@ -207,7 +209,7 @@ async def carry(platform: Platform, payment_id: str) -> None:
         await _end(platform, payment, PaymentState.UNDELIVERED, TOO_MANY_ATTEMPTS)
     except KeyUnknown:
         await _end(platform, payment, PaymentState.UNDELIVERED, EXPIRED)
-    except Unavailable as busy:
+    except (Unavailable, NotSent) as busy:
         _log.warning("payment %s waits: %s", payment.id, busy.code)
 
 
@@ -265,7 +267,7 @@ async def _attempt(platform: Platform, attempt: Attempt) -> bool:
         expires_at=payment.expires_at,
     )
     outcome = await deliver.send(
-        connector, instruction, until=payment.expires_at, clock=platform.clock, randomness=platform.randomness
+        connector, instruction, node=platform.node, clock=platform.clock, randomness=platform.randomness
     )
     case = await platform.store.transact(
         lambda books: _settle(platform, books, intent, outcome, connector, more=attempt.more)
@@ -299,6 +301,7 @@ async def _connector(platform: Platform, back_end: BackEnd, payment_id: str) -> 
 
 async def _intend(platform: Platform, books: Books, attempt: Attempt, connector: Connector) -> Intent | None:
     at = platform.clock.now()  # here, not before: the transaction may have waited past the payment's expiry
+    platform.node.require_lease()
     payment = attempt.payment
     intent = await deliver.record_intent(
         books,
@@ -306,6 +309,7 @@ async def _intend(platform: Platform, books: Books, attempt: Attempt, connector:
         attempt.back_end.id,
         attempt.version,
         at=at,
+        node=platform.node.id,
         blind_key=platform.keyring.key(Purpose.BLIND_INDEX),
         account=deliver.seal_account(connector, attempt.credential, payment.id, platform.recovery_keys, at),
     )
@@ -332,7 +336,10 @@ async def _settle(
 ) -> resolve.Case | None:
     """Record the outcome; an unknown one together with the inquiry or reversal that will settle it."""
     at = platform.clock.now()
-    if not await deliver.settle(books, intent, outcome, at, more=more) or outcome.state is not IntentState.UNKNOWN:
+    if not await deliver.settle(books, intent, outcome, at, more=more):
+        await resolve.told_late(books, intent, outcome, at)
+        return None
+    if outcome.state is not IntentState.UNKNOWN:
         return None
     blind_key = platform.keyring.key(Purpose.BLIND_INDEX)
     try:

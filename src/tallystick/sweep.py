@@ -11,6 +11,7 @@ from typing import Final
 
 from tallystick import doubts, limits
 from tallystick.assembly.facts import Fate, PaymentState
+from tallystick.assembly.model import Payment
 from tallystick.delivery.books import Books
 from tallystick.errors import TallystickError
 from tallystick.health import Health
@@ -24,9 +25,10 @@ from tallystick.vault.ports import Carrier
 TICK_S: Final = 0.5  # s between rounds
 BATCH: Final = 200  # rows one round touches at most
 EXPIRE_BATCHES: Final = 20  # batches of one round: 8,000 payments a second, more than one node files
-RETRY_AFTER_MS: Final = 5_000  # ms a joined payment rests before the sweep tries it (its own path may be at it)
+RETRY_AFTER_MS: Final = 5_000  # ms a joined payment rests before a sweep tries it (its own path may be at it)
 HEALTH_EVERY: Final = 10  # rounds between echoes to the back ends
 KEYS_EVERY: Final = 20  # rounds between looks at the keys' ages
+HEALTH: Final = "health"  # chore of one node at a time: two would contradict each other
 PURGE_ROWS: Final = 5_000  # rows one purge deletes at most: 10,000 a second, more than one node makes
 
 _log = logging.getLogger(__name__)
@@ -37,15 +39,17 @@ Chore = Callable[[], Awaitable[object]]
 
 @dataclass(slots=True)
 class Sweep:
-    """The timers of one process; `carriers` are ways to reach people, `more` are chores of the embedding process.
+    """The timers of one node; `carriers` are ways to reach people, `more` are chores of the embedding process.
 
-    `per_second` bounds the notices of a medium over all processes together (`vault.notices`).
+    `per_second` bounds the notices of a medium over all nodes together (`vault.notices`). Without `timers` only what
+    each process has to do for itself is done: its keys and echoes.
     """
 
     platform: Platform
     carriers: Mapping[Medium, Carrier]
     more: tuple[Chore, ...] = ()
     per_second: Mapping[Medium, int] = field(default_factory=dict)
+    timers: bool = True
     health: Health = field(init=False)
 
     def __post_init__(self) -> None:
@@ -53,10 +57,7 @@ class Sweep:
         self.health = Health(platform.store, platform.connectors, platform.clock)
 
     async def run(self) -> None:
-        """Do rounds until cancelled; neither an error nor a wait of one chore stops those of another group.
-
-        `doubts.recover` was called before.
-        """
+        """Do rounds until cancelled; neither an error nor a wait of one chore stops those of another group."""
         await asyncio.gather(*(self._repeat(group) for group in range(len(self._groups(0)))))
 
     async def round(self, number: int) -> None:
@@ -76,19 +77,21 @@ class Sweep:
         A million numbers take minutes to make: they are apart too, for expiry does not wait for them.
         """
         platform = self.platform
+        keys: list[Chore] = [lambda: rotate_keys(platform), *self.more] if number % KEYS_EVERY == 0 else []
+        health: list[Chore] = [self._watch] if number % HEALTH_EVERY == 0 else []
+        if not self.timers:
+            return keys, health
         own: list[Chore] = [
             lambda: expire(platform),
             lambda: purge(platform),
         ]
-        if number % KEYS_EVERY == 0:
-            own += [lambda: rotate_keys(platform), lambda: doubts.give_up_lost(platform), *self.more]
         deliveries: list[Chore] = [
+            lambda: doubts.give_up_lost(platform),
             lambda: retry_deliverable(platform),
             lambda: doubts.take_up(platform),
             lambda: doubts.pursue_due(platform),
         ]
-        health: list[Chore] = [self.health.watch] if number % HEALTH_EVERY == 0 else []
-        return own, deliveries, health, [lambda: renew_numbers(platform)], [self._send_notices]
+        return [*own, *keys], deliveries, health, [lambda: renew_numbers(platform)], [self._send_notices]
 
     async def _do(self, chores: list[Chore]) -> None:
         for chore in chores:
@@ -98,6 +101,10 @@ class Sweep:
                 _log.warning("a chore of the sweep failed: %s: %s", error.code, error.detail)
             except Exception as error:  # noqa: BLE001 - a full disk in one chore must not stop expiry and key destruction
                 _log.error("a chore of the sweep failed: %s", type(error).__name__)
+
+    async def _watch(self) -> None:
+        """Echo from here, for this node's own circuits; one node's pulses make the word that counts for all."""
+        await self.health.watch(tells=self.timers and await self.platform.node.holds(HEALTH))
 
     async def _send_notices(self) -> None:
         platform, sent = self.platform, 1
@@ -135,9 +142,17 @@ async def retry_deliverable(platform: Platform) -> int:
     """Carry joined payments that rest: their back ends were away, or a process died between join and intent.
 
     They are carried side by side: one that hangs, or cannot be carried at all, keeps no other one from its back end.
+    Each is claimed for its rest, so that of many nodes one tries it: a try may cost the payer a try of the password.
     """
-    waiting = await platform.store.read(lambda books: books.payments_in(PaymentState.JOINED, BATCH))
-    rested = [p for p in waiting if platform.clock.now() - p.updated_at >= RETRY_AFTER_MS]
+
+    async def claim(books: Books) -> list[Payment]:
+        now = platform.clock.now()
+        return await books.claim_joined(Millis(now - RETRY_AFTER_MS), now, BATCH)
+
+    waiting = await platform.store.read(lambda books: books.payments_in(PaymentState.JOINED, 1))
+    if not any(platform.clock.now() - payment.updated_at >= RETRY_AFTER_MS for payment in waiting):
+        return 0
+    rested = await platform.store.transact(claim)
     endings = await asyncio.gather(*(carry(platform, payment.id) for payment in rested), return_exceptions=True)
     for payment, ending in zip(rested, endings, strict=True):
         if isinstance(ending, Exception):

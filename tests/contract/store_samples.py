@@ -7,7 +7,7 @@ from tallystick.assembly.facts import ElementKind, Order
 from tallystick.assembly.model import Element, Part, Payment
 from tallystick.channels.model import Channel, ChannelKind, ChannelState
 from tallystick.delivery.books import Books, Store
-from tallystick.delivery.model import Intent, MessageIds
+from tallystick.delivery.model import Intent, MessageIds, Node, NodeKind
 from tallystick.routing.model import BackEnd, Status
 from tallystick.runtime import Millis
 from tallystick.vault.model import Medium, Notice, StoredCredential, User
@@ -31,6 +31,11 @@ def element(
 def payment(payment_id: str = "pay_1", **fields: Any) -> Payment:
     fields = {"element": element(payment_id.encode()), "opened_at": 1_000, "expires_at": 5_000, **fields}
     return Payment(**{"id": payment_id, "policy": "card", "claimed": True, "updated_at": fields["opened_at"], **fields})
+
+
+def node(node_id: str = "node_a", **fields: Any) -> Node:
+    usual = {"kind": NodeKind.SERVE, "name": "host:1", "place": "boot/1/2", "release": "0.5", "started_at": 1_000}
+    return Node(**{"id": node_id, "lease_until": 16_000, **usual} | fields)
 
 
 def part(part_id: str = "part_1", payment_id: str = "pay_1", **fields: Any) -> Part:

@@ -3,10 +3,11 @@
 import asyncio
 
 import pytest
-from store_samples import AnyStore, at, intent, payment
+from store_samples import AnyStore, at, intent, node, payment
 
 from tallystick.delivery.model import IntentKind, IntentState, MessageIds
 from tallystick.errors import AlreadyExists, StoreFailed, TooMany
+from tallystick.runtime import Millis
 
 STAN_MAX = 999_999
 
@@ -101,10 +102,24 @@ async def test_authorisations_without_an_outcome_are_listed_oldest_first(store: 
     await add(store, intent("pay_1", 3, kind=IntentKind.REVERSAL, of=2, due_at=at(0)))
     await settle(store, IntentState.NOT_SENT, 2_500)
 
-    authorisation = IntentKind.AUTHORISATION
     expected = [intent("pay_2", 1), intent("pay_1", 2)]
-    assert expected == await store.transact(lambda books: books.sending_intents(authorisation, 10))
-    assert expected[:1] == await store.transact(lambda books: books.sending_intents(authorisation, 1))
+    sent_at = intent().ids.at
+    assert expected == await store.read(lambda books: books.lost_intents(sent_at, 10))
+    assert expected[:1] == await store.read(lambda books: books.lost_intents(sent_at, 1))
+    assert [] == await store.read(lambda books: books.lost_intents(Millis(sent_at - 1), 10))
+
+
+async def test_what_a_node_sends_is_lost_once_the_node_is_gone_and_not_before(store: AnyStore) -> None:
+    await store.transact(lambda books: books.add_payment(payment()))
+    here, there = node("node_a"), node("node_b", lease_until=9_000)
+    for each in (here, there):
+        await store.transact(lambda books, each=each: books.add_node(each))
+    await add(store, intent(node="node_a"), intent(n=2, node="node_b"), intent(n=3))
+    assert [] == await store.read(lambda books: books.lost_intents(Millis(0), 10))
+    await store.transact(lambda books: books.drop_node(there))
+    assert [intent(n=2, node="node_b")] == await store.read(lambda books: books.lost_intents(Millis(0), 10))
+    await settle(store, IntentState.UNKNOWN, 2_500, n=2)
+    assert [] == await store.read(lambda books: books.lost_intents(Millis(0), 10))
 
 
 async def test_an_intent_moves_only_from_the_state_that_is_expected(store: AnyStore) -> None:

@@ -222,6 +222,31 @@ async def test_payments_are_listed_by_state_longest_unchanged_first(store: AnySt
     assert await store.transact(lambda books: books.payments_in(state, 2)) == rows[:2]
 
 
+async def test_a_joined_payment_that_rested_is_claimed_once_and_rests_again(store: AnyStore) -> None:
+    joined = {"state": PaymentState.JOINED, "fate": Fate.JOINED}
+    await add(store, *(payment(f"pay_{i}", updated_at=i, **joined) for i in (3, 1, 2)))
+    await add(store, payment("pay_going", updated_at=1, state=PaymentState.DELIVERING, fate=Fate.JOINED))
+
+    async def claim(before: int, now: int, limit: int = 10) -> set[str]:
+        claimed = await store.transact(lambda books: books.claim_joined(at(before), at(now), limit))
+        assert {now} >= {one.updated_at for one in claimed}
+        return {one.id for one in claimed}
+
+    assert {"pay_1"} == await claim(2, 100, limit=1)
+    assert {"pay_2"} == await claim(2, 101)
+    assert set() == await claim(2, 102)
+    assert {"pay_3", "pay_1"} == await claim(100, 103)
+
+
+async def test_of_many_who_claim_at_once_each_payment_goes_to_one(store: AnyStore) -> None:
+    rows = [payment(f"pay_{i}", updated_at=1, state=PaymentState.JOINED, fate=Fate.JOINED) for i in range(20)]
+    await add(store, *rows)
+    claims = await asyncio.gather(
+        *(store.transact(lambda books: books.claim_joined(at(1), at(9), 7)) for _ in range(6))
+    )
+    assert sorted(row.id for row in rows) == sorted(one.id for claimed in claims for one in claimed)
+
+
 async def test_recent_payments_come_newest_first(store: AnyStore) -> None:
     rows = [payment(f"pay_{i}", opened_at=i) for i in range(4)]
     await add(store, *rows)

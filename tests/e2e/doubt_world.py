@@ -123,11 +123,11 @@ class Case:
     async def run(self, crash: str | None = None) -> Sent:
         """Carry the payment, crash where asked, restart, and let the sweep work until it is settled."""
         await self._first_life(crash)
-        connector = GuardedConnector(self.connect(self.clock), BACK_END, self.clock)
+        connector = GuardedConnector(self.connect(self.clock), BACK_END, self.clock, self.world.node)
         platform = self._platform(self.store, connector)
         try:
             if crash:
-                await doubts.recover(platform)
+                await doubts.give_up_lost(platform)
             await self._sweep(platform)
         finally:
             await connector.aclose()
@@ -135,7 +135,7 @@ class Case:
 
     async def _first_life(self, crash: str | None) -> None:
         inner = self.connect(self.clock)
-        store, connector = CrashingStore(self.store), GuardedConnector(inner, BACK_END, self.clock)
+        store, connector = CrashingStore(self.store), GuardedConnector(inner, BACK_END, self.clock, self.world.node)
         match crash:
             case "before intent":
                 store.before = 1
@@ -151,7 +151,7 @@ class Case:
                 store.before = 4
             case "after send":
                 crashing: Any = CrashingConnector(inner, lambda: bool(self.recorded()))
-                connector = GuardedConnector(crashing, BACK_END, self.clock)
+                connector = GuardedConnector(crashing, BACK_END, self.clock, self.world.node)
         try:
             with contextlib.suppress(CrashedError):
                 await carry(self._platform(store, connector), self.payment_id)

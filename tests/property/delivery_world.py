@@ -14,6 +14,7 @@ from tallystick.errors import NotSent, OutcomePending, OutcomeUnknown, ReversalR
 from tallystick.routing.model import BackEnd
 from tallystick.runtime import Clock, Millis
 from tallystick.testing.memory_store import MemoryBooks, MemoryStore
+from tallystick.testing.nodes import SteadyNode
 from tallystick.vault.model import CardCredential
 
 T = TypeVar("T")
@@ -279,6 +280,8 @@ class GuardedBackEnds:
         if back_end.id in self._away:
             raise NotSent("this back end has no connector settings")
         if back_end.id not in self.guards:
-            self.guards[back_end.id] = GuardedConnector(self._back_ends[back_end.id], back_end, self._clock)
+            self.guards[back_end.id] = GuardedConnector(
+                self._back_ends[back_end.id], back_end, self._clock, SteadyNode()
+            )
         self.guards[back_end.id].bound_by(back_end)
         return self.guards[back_end.id]

@@ -24,6 +24,7 @@ from tallystick.assembly.model import Payment
 from tallystick.delivery import resolve
 from tallystick.delivery.guard import OPEN_MAX_MS
 from tallystick.delivery.model import Finding, Intent, IntentKind, IntentState, Known, Recovery
+from tallystick.delivery.nodes import LeasedNode
 from tallystick.delivery.notification import Notification, take
 from tallystick.errors import AlreadyFinal, Conflict, NotFound, NotSent, OutcomeUnknown, TallystickError
 from tallystick.path import Platform, carry
@@ -54,7 +55,6 @@ CHORES: Final[dict[str, Callable[[Platform], Awaitable[object]]]] = {
     "pursue": doubts.pursue_due,
     "retry": retry_deliverable,
     "give up lost": doubts.give_up_lost,
-    "recover": doubts.recover,
     "keys": rotate_keys,
 }
 ERRORS: Final = (OutcomeUnknown("time-out"), RuntimeError("odd"), TimeoutError())
@@ -93,13 +93,14 @@ class Delivery(RuleBasedStateMachine):
             for channel_id in ("pc", "phone"):
                 await self.world.channel(channel_id)
             self.store = FlakyStore(self.world.store)
-            self.platforms = [self._process() for _ in self.tasks]
+            self.nodes = [(await self.world.peer()).node for _ in self.tasks]
+            self.platforms = [self._process(node) for node in self.nodes]
 
         self.runner.run(make())
 
-    def _process(self) -> Platform:
+    def _process(self, node: LeasedNode) -> Platform:
         connectors = GuardedBackEnds(self.back_ends, self.world.clock, self.away)
-        return dataclasses.replace(self.world.platform, store=self.store, connectors=connectors)
+        return dataclasses.replace(self.world.platform, store=self.store, connectors=connectors, node=node)
 
     # What a platform does
 
@@ -149,8 +150,20 @@ class Delivery(RuleBasedStateMachine):
             task.cancel()
         self._settle()
         self.tasks[process].clear()
-        self.platforms[process] = self._process()
-        self._start(process, doubts.recover)
+        self.bury(process)
+        self.platforms[process] = self._process(self.nodes[process])
+        self._settle()
+
+    @rule(process=PROCESSES)
+    def bury(self, process: int) -> None:
+        """Let a process hang beyond its lease and come back: the others gave up what it is sending."""
+
+        async def others() -> None:
+            await self.nodes[process].leave()
+            await doubts.give_up_lost(self.world.platform)
+            await self.nodes[process].enter()
+
+        self.runner.run(others())
         self._settle()
 
     @rule(failures=st.integers(1, 3))

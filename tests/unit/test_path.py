@@ -11,7 +11,6 @@ from tallystick import limits
 from tallystick.assembly.facts import Fate, PaymentState
 from tallystick.assembly.model import Payment
 from tallystick.delivery.model import Answer, Instruction, IntentState, Verdict
-from tallystick.doubts import recover
 from tallystick.errors import (
     EnvelopeUnopenable,
     IdempotencyMismatch,
@@ -233,7 +232,7 @@ async def later(world: MemoryPlatform, ms: int = 6_000) -> None:
     """Let the sweep look again, as it does after a rest and after a restart."""
     await world.clock.advance(ms)
     await retry_deliverable(world.platform)
-    await recover(world.platform)
+    await world.crash()
 
 
 async def test_the_intent_is_durable_and_sending_when_the_connector_is_called(world: MemoryPlatform) -> None:
@@ -344,7 +343,7 @@ async def test_a_crash_between_intent_and_outcome_ends_unknown_without_a_second_
     with pytest.raises(asyncio.CancelledError):
         await task
     assert [IntentState.SENDING] == await intents_of(world, payment_id)
-    assert 1 == await recover(world.platform)
+    assert 1 == await world.crash()
     await later(world)
     assert 1 == len(connector.instructions)
     assert (PaymentState.UNKNOWN, None) == await state_of(world, payment_id)

@@ -9,7 +9,6 @@ from tallystick import limits
 from tallystick.assembly.facts import ElementKind, PaymentState
 from tallystick.assembly.model import Claim, Element, Payment
 from tallystick.delivery.books import Books
-from tallystick.doubts import recover
 from tallystick.errors import StoreFailed, Unavailable
 from tallystick.path import carry
 from tallystick.runtime import Millis
@@ -99,7 +98,7 @@ async def test_a_join_whose_process_died_is_delivered_after_the_restart(world: M
     await world.back_end(bank())
     payment_id = await join(world)
     await world.clock.advance(RETRY_AFTER_MS)
-    await recover(world.platform)
+    await world.crash()
     await retry_deliverable(world.platform)
     assert PaymentState.APPROVED is await state(world, payment_id)
 
@@ -147,7 +146,7 @@ async def test_recovery_makes_every_lost_intent_unknown_and_is_safe_to_repeat(wo
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert (3, 0) == (await recover(world.platform), await recover(world.platform))
+    assert (3, 0) == (await world.crash(), await world.crash())
     assert [PaymentState.UNKNOWN] * 3 == [await state(world, payment_id) for payment_id in lost]
 
 

@@ -144,6 +144,12 @@ class FileCa:
         with self._locked():
             self._publish(self._index(), now)
 
+    def keep_crl(self, now: Millis, every_ms: int) -> None:
+        """Publish a new revocation list unless the one that is there was made less than `every_ms` ago, by anybody."""
+        with self._locked():
+            if not self._is_fresh(now, every_ms):
+                self._publish(self._index(), now)
+
     def issued(self) -> tuple[Issued, ...]:
         """List every certificate issued, oldest first."""
         return self._index().certificates
@@ -167,6 +173,13 @@ class FileCa:
             if entry.revoked is not None and now < entry.not_after + CRL_LIFE_MS
         }
         write_whole(self.crl, self._authority.revocation_list(revoked, number=number, now=now), PUBLIC)
+
+    def _is_fresh(self, now: Millis, every_ms: int) -> bool:
+        try:
+            made = read_revocation_list(self.crl.read_bytes(), self.issuer.read_bytes(), now)
+        except (OSError, Malformed, CertificateRevoked):
+            return False
+        return now < made.next_update - CRL_LIFE_MS + every_ms
 
     def _index(self) -> Index:
         try:

@@ -1,5 +1,9 @@
 """The platform's own certificate in two files, and the embedded authority as the one that gives it."""
 
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +29,19 @@ class CertificateFiles:
             return None
         check_private(self.key)
         return self.chain.read_bytes(), self.key.read_bytes()
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[bool]:
+        """Give one process at a time the right to replace both while the context lasts; False to the others."""
+        handle = os.open(self.chain.with_name(f".{self.chain.name}.lock"), os.O_RDWR | os.O_CREAT, PRIVATE)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+        finally:
+            os.close(handle)
 
     def replace(self, chain: bytes, key: bytes) -> None:
         """Replace both, each file whole."""

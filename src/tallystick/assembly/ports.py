@@ -95,6 +95,13 @@ class PaymentBook(Protocol):
         """List payments without a fate whose `expires_at` is not after `now`, oldest first."""
         ...
 
+    async def claim_joined(self, before: Millis, now: Millis, limit: int) -> list[Payment]:
+        """Take the JOINED payments longest untouched, if nobody touched them since `before`; each is now touched.
+
+        Of many who ask at once, one gets a payment; until it rested again, no other one does.
+        """
+        ...
+
     async def payments_in(self, state: PaymentState, limit: int) -> list[Payment]:
         """List payments in one state, longest unchanged first: who touches what it lists gets to all in turn."""
         ...

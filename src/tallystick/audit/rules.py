@@ -237,6 +237,7 @@ def _buried(endpoint_id: str, _last: str) -> Noted:
 _FILING: Final = "the part that was filed has its entry"
 _OUTBOX: Final = "an outbox at work: what made the message has its entry"
 _OVER: Final = "its time was over when it was made"
+_PROCESS: Final = "tells which processes are there: what they do has its entry"
 _REPLAY: Final = "belongs to the message whose effect has its entry, and ends by itself"
 
 WRITES: Final[Mapping[str, Rule | str]] = {
@@ -249,6 +250,7 @@ WRITES: Final[Mapping[str, Rule | str]] = {
     "erase_parts": _erased,
     "decide_fate": _decided,
     "advance": _moved,
+    "claim_joined": "a try begins: the intent that it leads to has its entry",
     "attach": "the payment it belongs to has its entry",
     "hasten": _hastened,
     "add_receipt": _FILING,
@@ -261,6 +263,10 @@ WRITES: Final[Mapping[str, Rule | str]] = {
     "add_intent": _intended,
     "schedule_intent": _scheduled,
     "settle_intent": _settled,
+    "add_node": _PROCESS,
+    "renew_node": _PROCESS,
+    "drop_node": _PROCESS,
+    "hold_chore": _PROCESS,
     "put_connector_settings": _connector,
     "add_pull": "the intent that it belongs to has its entry",
     "replace_pull": _pull_moved,

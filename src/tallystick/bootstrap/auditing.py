@@ -4,23 +4,28 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from typing import Final
 
 from tallystick.adapters.anchor import FileAnchor
 from tallystick.audit.checkpoints import CHECKPOINT_EVERY_MS, checkpoint
 from tallystick.bootstrap.office import Office
+from tallystick.delivery.ports import OwnNode
 from tallystick.errors import TallystickError
+
+CHECKPOINTS: Final = "checkpoints"  # chore of one node at a time
 
 _log = logging.getLogger(__name__)
 
 
 @contextlib.asynccontextmanager
-async def checkpointing(desk: Office) -> AsyncIterator[None]:
-    """Checkpoint while the context lasts, and once more at its end."""
+async def checkpointing(desk: Office, node: OwnNode) -> AsyncIterator[None]:
+    """Checkpoint while the context lasts, of all nodes one; and once more at its end."""
 
     async def run() -> None:
         while True:
             await desk.clock.sleep(CHECKPOINT_EVERY_MS / 1_000)
-            await checkpoint_once(desk)
+            if await _holds(node):
+                await checkpoint_once(desk)
 
     task = asyncio.create_task(run())
     try:
@@ -30,6 +35,14 @@ async def checkpointing(desk: Office) -> AsyncIterator[None]:
         with contextlib.suppress(asyncio.CancelledError):
             await task
         await checkpoint_once(desk)
+
+
+async def _holds(node: OwnNode) -> bool:
+    try:
+        return await node.holds(CHECKPOINTS)
+    except TallystickError as error:
+        _log.warning("who checkpoints the audit chain is not known: %s", error.code)
+        return False
 
 
 async def checkpoint_once(desk: Office) -> bool:

@@ -1,7 +1,7 @@
 """Where everything of one platform is, and how its data directory is made.
 
 A data directory holds all: `tallystick.toml`, `store.db`, `keys/`, `epochs/`, `recovery/`, `opening/`, `pins/`,
-`ca/` and `tls/`.
+`ca/`, `tls/` and `nodes/`.
 """
 
 from collections.abc import Callable
@@ -56,6 +56,11 @@ class Layout:
     def pins(self) -> Path:
         """Keys of the PIN process, which alone reads them."""
         return self.root / "pins"
+
+    @property
+    def nodes(self) -> Path:
+        """A file for each process that serves or works, locked while it lives."""
+        return self.root / "nodes"
 
     @property
     def ca(self) -> Path:

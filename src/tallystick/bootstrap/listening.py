@@ -5,21 +5,15 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
-from tallystick.adapters.connectors.registry import ConnectorRegistry
-from tallystick.adapters.keys.epochs import FileEpochKeys
-from tallystick.adapters.keys.opening import FileOpeningKeys
 from tallystick.adapters.metrics import Watched
 from tallystick.bootstrap.acme import acme
+from tallystick.bootstrap.engine import Engine
 from tallystick.bootstrap.listeners import further_listeners
 from tallystick.bootstrap.merchants import merchant_listener
 from tallystick.bootstrap.metrics import metrics
-from tallystick.bootstrap.office import Office
 from tallystick.bootstrap.pages import pages
-from tallystick.bootstrap.presenting import Presenting, keeping
-from tallystick.channels.limiting import Limiter
+from tallystick.bootstrap.presenting import keeping
 from tallystick.channels.model import PageKind
-from tallystick.delivery.pull_queue import PullQueue
-from tallystick.outcomes.send import Sender
 from tallystick.path import Platform
 from tallystick.service.background import Carriers
 from tallystick.service.doors import Doors
@@ -41,20 +35,6 @@ class Seat:
 
 
 @dataclass(frozen=True, slots=True)
-class Behind:
-    """What stands behind the listeners, beside the platform itself."""
-
-    desk: Office
-    presenting: Presenting
-    opening: FileOpeningKeys
-    epochs: FileEpochKeys
-    registry: ConnectorRegistry
-    limiter: Limiter
-    webhooks: Sender
-    queue: PullQueue
-
-
-@dataclass(frozen=True, slots=True)
 class Running:
     """A platform that serves."""
 
@@ -67,16 +47,17 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def listening(platform: Platform, behind: Behind, seat: Seat) -> AsyncIterator[Running]:
+async def listening(behind: Engine, seat: Seat) -> AsyncIterator[Running]:
     """Accept requests while the context lasts.
 
     At the end, in this order: no new connection is accepted, requests in flight finish, payments under way come to
     rest, and only then the operator's listener closes, which told all the while that the process is not ready.
     """
-    desk, presenting, bounds = behind.desk, behind.presenting, behind.desk.settings.serve
+    desk, presenting, platform = behind.desk, behind.presenting, behind.platform
+    bounds = desk.settings.serve
     streams = Streams(desk.store, desk.clock)
     carriers = Carriers(platform, streams.wake, payments_max=bounds.payments_max)
-    gateway = _gateway(platform, behind, carriers, streams)
+    gateway = _gateway(behind, carriers, streams)
     doors = Doors(seat.sockets, connections_max=bounds.connections_max, requests_max=bounds.requests_max)
     readiness = _readiness(behind, carriers, doors)
     watched = Watched(behind.opening, behind.registry, behind.limiter, behind.webhooks, gateway.answers)
@@ -97,7 +78,8 @@ async def listening(platform: Platform, behind: Behind, seat: Seat) -> AsyncIter
         yield Running(platform, readiness, doors, listener.port, page_ports, merchant_port)
 
 
-def _gateway(platform: Platform, behind: Behind, carriers: Carriers, streams: Streams) -> Gateway:
+def _gateway(behind: Engine, carriers: Carriers, streams: Streams) -> Gateway:
+    platform = behind.platform
     return Gateway(
         platform,
         standing=behind.presenting.anchoring.book,
@@ -114,8 +96,11 @@ def _gateway(platform: Platform, behind: Behind, carriers: Carriers, streams: St
     )
 
 
-def _readiness(behind: Behind, carriers: Carriers, doors: Doors) -> Readiness:
-    """Return what tells whether this process can take a part: store and clock answer, and the keys of now are there."""
+def _readiness(behind: Engine, carriers: Carriers, doors: Doors) -> Readiness:
+    """Return what tells whether this process can take a part and carry it.
+
+    Store and clock answer, the keys of now are there, and the others take this node for alive.
+    """
     desk = behind.desk
 
     async def clock() -> object:
@@ -128,5 +113,8 @@ def _readiness(behind: Behind, carriers: Carriers, doors: Doors) -> Readiness:
     async def store() -> object:
         return await desk.store.read(lambda books: books.routing_table())
 
-    checks = {"clock": clock, "keys": keys, "store": store}
+    async def lease() -> None:
+        behind.node.require_lease()
+
+    checks = {"clock": clock, "keys": keys, "store": store, "lease": lease}
     return Readiness(checks, (carriers.load, desk.store.load, doors.load))

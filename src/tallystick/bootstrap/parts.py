@@ -13,7 +13,7 @@ from tallystick.bootstrap.layout import PLATFORM_URI, PRIVATE_DIRECTORY
 from tallystick.bootstrap.office import Office
 from tallystick.bootstrap.presenting import Presenting
 from tallystick.config import Settings
-from tallystick.delivery.ports import Connector, PinTranslator
+from tallystick.delivery.ports import Connector, OwnNode, PinTranslator
 from tallystick.delivery.pull_queue import PullQueue
 from tallystick.errors import Misconfigured
 from tallystick.routing.model import BackEnd
@@ -71,7 +71,7 @@ def pull_queue(desk: Office) -> PullQueue:
 
 
 def connector_registry(
-    desk: Office, queue: PullQueue, presenting: Presenting, pins: PinTranslator
+    desk: Office, node: OwnNode, queue: PullQueue, presenting: Presenting, pins: PinTranslator
 ) -> ConnectorRegistry:
     """Return the connectors of every kind, with the platform's certificate and signing key; raises Misconfigured."""
     kinds = load_kinds()
@@ -93,4 +93,4 @@ def connector_registry(
         )
         return kinds[back_end.connector].build(settings, tools)
 
-    return ConnectorRegistry(desk.store, desk.keyring, desk.clock, build)
+    return ConnectorRegistry(desk.store, desk.keyring, desk.clock, node, build)

@@ -22,6 +22,7 @@ from tallystick.runtime import Millis
 
 LOOK_S: Final = 1.0  # s between two looks: so late a change of a file counts at the latest
 RETRY_MS: Final = 60_000  # ms after a renewal that failed until the next try
+TURN_S: Final = 0.1  # s between two looks while another process renews the certificate
 RETRY_MAX_S: Final = 3_600.0  # s between two tries at an outside authority at most
 
 _log = logging.getLogger(__name__)
@@ -51,13 +52,10 @@ class Presenting:
 
     async def ensure(self) -> None:
         """Get a certificate when one is due; raises what `own.renew` raises."""
-        now, names = self.desk.clock.now(), self.desk.settings.gateway.names
-        if not own.due(self._own, names, now):
-            return
-        await self._note()
         life = self.desk.settings.ca.lives()[ca.PLATFORM.name]
-        await own.renew(self._own, EmbeddedCertifier(self.desk.ca, PLATFORM_URI, life), names, self.desk.clock)
-        _log.info("the platform's certificate was renewed")
+        certifier = EmbeddedCertifier(self.desk.ca, PLATFORM_URI, life)
+        while not await self._renewed(self._own, certifier) and not _usable(self._own):
+            await self.desk.clock.sleep(TURN_S)
 
     def listener(self, name: str, *, clients: bool) -> tls.LiveContext:
         """Return the context of a listener: with `clients` it lets in certificates only, else TLS 1.3 only."""
@@ -89,13 +87,10 @@ class Presenting:
         Until it has issued one, and whenever that cannot be used, listeners show the embedded authority's. Tries after
         a failure are further and further apart: such an authority bounds them too.
         """
-        names, wait_s = self.desk.settings.gateway.names, RETRY_MS / 1000
+        wait_s = RETRY_MS / 1000
         while True:
             try:
-                if own.due(self._shown, names, self.desk.clock.now()):
-                    await self._note()
-                    await own.renew(self._shown, certifier, names, self.desk.clock)
-                    _log.info("the certificate that listeners show was renewed")
+                await self._renewed(self._shown, certifier)
                 wait_s = RETRY_MS / 1000
             except Exception as error:  # noqa: BLE001 - the certificate in use serves on, and a later try may succeed
                 detail = error.detail if isinstance(error, TallystickError) else type(error).__name__
@@ -143,6 +138,20 @@ class Presenting:
         await self.anchoring.look()
         self.refresh()
 
+    async def _renewed(self, keep: CertificateFiles, certifier: Certifier) -> bool:
+        """Renew a certificate that is due; False when another process of this directory is at it."""
+        names, clock = self.desk.settings.gateway.names, self.desk.clock
+        if not own.due(keep, names, clock.now()):
+            return True
+        with keep.turn() as mine:
+            if not mine:
+                return False
+            if own.due(keep, names, clock.now()):  # and not renewed by another process a moment ago
+                await self._note()
+                await own.renew(keep, certifier, names, clock)
+                _log.info("the certificate %s was renewed", keep.chain.name)
+        return True
+
     async def _note(self) -> None:
         """Leave the audit entry of a certificate that is asked for next."""
         await self.desk.store.transact(
@@ -150,14 +159,8 @@ class Presenting:
         )
 
     def _for_listeners(self) -> CertificateFiles:
-        if self.desk.settings.acme is None:
-            return self._own
-        try:
-            held = self._shown.held()
-            usable = held is not None and x509.belongs(*held)
-        except TallystickError:
-            usable = False
-        return self._shown if usable else self._own
+        outside = self.desk.settings.acme is not None
+        return self._shown if outside and _usable(self._shown) else self._own
 
     def _live(self, name: str, build: Callable[[], ssl.SSLContext]) -> tls.LiveContext:
         if name not in self._contexts:
@@ -183,6 +186,14 @@ async def keeping(presenting: Presenting, certifier: Certifier | None = None) ->
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _usable(keep: CertificateFiles) -> bool:
+    try:
+        held = keep.held()
+        return held is not None and x509.belongs(*held)
+    except TallystickError:
+        return False
 
 
 def _state(path: Path) -> tuple[int, int, int]:

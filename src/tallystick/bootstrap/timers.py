@@ -11,16 +11,17 @@ from tallystick.adapters.notify.webhooks import WebhookPoster
 from tallystick.bootstrap.office import Office
 from tallystick.bootstrap.parts import mail_and_sms, notices_per_second
 from tallystick.crypto import ca
+from tallystick.delivery.ports import OwnNode
 from tallystick.errors import TallystickError
 from tallystick.outcomes.courier import Courier
 from tallystick.outcomes.send import Sender
 from tallystick.path import Platform
-from tallystick.runtime import Millis
 from tallystick.sweep import Sweep
 
 CHECKPOINT_EVERY_MS: Final = limits.EPOCH_MS  # ms until the store's log, with old images of erased parts, is emptied
 REWRAP_PAUSE_S: Final = 0.05  # s between two batches: about 2,000 payers a second beside the traffic
 REWRAP_IDLE_S: Final = 5.0  # s until a process looks whether a key was rotated
+REWRAP: Final = "rewrap"  # chore of one node at a time
 CRL_EVERY_MS: Final = ca.DAY_MS  # ms between revocation lists
 
 
@@ -28,13 +29,14 @@ _log = logging.getLogger(__name__)
 
 
 @contextlib.asynccontextmanager
-async def rewrapping(desk: Office) -> AsyncIterator[None]:
-    """Seal what is under older keys anew, a small batch at a time, while the context lasts."""
+async def rewrapping(desk: Office, node: OwnNode) -> AsyncIterator[None]:
+    """Seal what is under older keys anew, a small batch at a time, while the context lasts; of all nodes one does."""
 
     async def run() -> None:
         while True:
             try:
-                done = await rewrap.step(desk.store, desk.keyring, desk.clock)
+                mine = await node.holds(REWRAP)
+                done = await rewrap.step(desk.store, desk.keyring, desk.clock) if mine else None
             except TallystickError as error:
                 _log.warning("a batch was not sealed anew: %s", error.code)
                 done = None
@@ -53,8 +55,8 @@ async def rewrapping(desk: Office) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def telling(desk: Office) -> AsyncIterator[Sender]:
-    """Send webhooks while the context lasts; gives the one who sends them."""
+async def telling(desk: Office, *, timers: bool) -> AsyncIterator[Sender]:
+    """Send webhooks while the context lasts, with `timers`; gives the one who sends them."""
     told = desk.settings.webhooks
     ca_file = desk.layout.root / told.ca if told.ca is not None else None
     poster = WebhookPoster(desk.clock, allow_private=told.allow_private, ca=ca_file)
@@ -67,29 +69,25 @@ async def telling(desk: Office) -> AsyncIterator[Sender]:
         randomness=desk.randomness,
     )
     courier = Courier(desk.store, sender, desk.clock, desk.randomness)
-    task = asyncio.create_task(courier.run())
+    tasks = [asyncio.create_task(courier.run())] if timers else []
     try:
         yield sender
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await courier.drain()
         await poster.aclose()
 
 
 @contextlib.asynccontextmanager
-async def sweeping(platform: Platform, desk: Office) -> AsyncIterator[None]:
-    """Sweep, and do the chores of a process that serves, while the context lasts."""
+async def sweeping(platform: Platform, desk: Office, *, timers: bool) -> AsyncIterator[None]:
+    """Sweep, and do the chores of every process, while the context lasts; `timers` as `Sweep` has it."""
     carriers = mail_and_sms(desk.settings, desk.clock)
-    last_list, last_checkpoint = Millis(0), desk.clock.now()
+    last_checkpoint = desk.clock.now()
 
     async def keep_revocation_list() -> None:
-        nonlocal last_list
-        now = desk.clock.now()
-        if now - last_list >= CRL_EVERY_MS:
-            desk.ca.renew_crl(now)
-            last_list = now
+        desk.ca.keep_crl(desk.clock.now(), CRL_EVERY_MS)
 
     async def empty_log() -> None:
         nonlocal last_checkpoint
@@ -103,11 +101,13 @@ async def sweeping(platform: Platform, desk: Office) -> AsyncIterator[None]:
         await desk.store.transact(lambda books: books.purge_capabilities(desk.clock.now()))
         await desk.store.transact(lambda books: books.purge_sign_ups(desk.clock.now()))
 
+    shared = (keep_revocation_list, purge_unused) if timers else ()
     sweep = Sweep(
         platform,
         carriers,
-        more=(keep_revocation_list, empty_log, purge_unused),
+        more=(empty_log, *shared),
         per_second=notices_per_second(desk.settings),
+        timers=timers,
     )
     task = asyncio.create_task(sweep.run())
     try:

@@ -111,9 +111,7 @@ def blast_radius(
 def _theft(
     desk: Office, at: Millis, channels: tuple[str, ...], keys: tuple[str, ...], *, database: bool, node: bool
 ) -> tuple[Theft, list[str]]:
-    opening = FileOpeningKeys(
-        desk.layout.opening, lambda: desk.keyring.identity, desk.randomness, write=False, wrapper=desk.wrapper
-    )
+    opening = FileOpeningKeys(desk.layout.opening, lambda: desk.keyring.identity, write=False, wrapper=desk.wrapper)
     try:
         lives = opening.lives()
     finally:

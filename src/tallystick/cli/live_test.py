@@ -17,6 +17,7 @@ from tallystick.bootstrap.parts import connector_registry, pull_queue
 from tallystick.bootstrap.presenting import Presenting
 from tallystick.cli.administer import find_institution
 from tallystick.cli.output import Failure
+from tallystick.delivery.nodes import NoNode
 from tallystick.delivery.ports import Connector
 from tallystick.errors import Misconfigured, TallystickError
 from tallystick.routing.model import BackEnd
@@ -73,7 +74,8 @@ async def live_test(desk: Office, institution: str) -> tuple[LiveTest, Failure |
         await presenting.anchoring.look()
         if kind.address is not None:
             await _passed(steps, "connection", _connection(presenting.connector(institution), kind.address(settings)))
-        registry = connector_registry(desk, pull_queue(desk), presenting, PinProcess(desk.layout.pins, desk.clock))
+        pins = PinProcess(desk.layout.pins, desk.clock)
+        registry = connector_registry(desk, NoNode(), pull_queue(desk), presenting, pins)
         try:
             connector = await _passed(steps, "sign-on", _sign_on(registry, back_end))
             await _passed(steps, "echo", _echo(connector))

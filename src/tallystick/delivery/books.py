@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar
 from tallystick.assembly.ports import ClaimBook, MerchantBook, PaymentBook
 from tallystick.audit.ports import AuditBook
 from tallystick.channels.ports import ApiKeyBook, CapabilityBook, ChannelBook, LimitBook, PinBook, ProposalBook
-from tallystick.delivery.ports import ConnectorBook, IntentBook, PullBook
+from tallystick.delivery.ports import ConnectorBook, IntentBook, NodeBook, PullBook
 from tallystick.routing.ports import RouteBook
 from tallystick.security.kept import KeptBook
 from tallystick.security.ports import ReplayBook
@@ -36,6 +36,7 @@ class Books(
     NoticeBook,
     SignUpBook,
     IntentBook,
+    NodeBook,
     ConnectorBook,
     PullBook,
     KeptBook,

@@ -1,7 +1,8 @@
 """Deliver once: durable intent, then the send, then the durable outcome (design: delivery).
 
 `record_intent` and `settle` each run in a store transaction of their own; between them lies the one send. A crash in
-between leaves an intent that is SENDING: `sweep.recover` makes it UNKNOWN, and `resolve` finds out or undoes it.
+between leaves an intent that is SENDING: `doubts` makes it UNKNOWN once its node is dead, and `resolve` finds out or
+undoes it.
 """
 
 from datetime import UTC, datetime
@@ -15,8 +16,16 @@ from tallystick.assembly.model import Payment
 from tallystick.assembly.ports import PaymentBook
 from tallystick.crypto import kdf
 from tallystick.crypto.binding import bind
-from tallystick.delivery.model import Answer, Instruction, Intent, IntentState, MessageIds, Recovery, Verdict
-from tallystick.delivery.ports import Connector, IntentBook, RecoveryKeys
+from tallystick.delivery.model import (
+    Answer,
+    Instruction,
+    Intent,
+    IntentState,
+    MessageIds,
+    Recovery,
+    Verdict,
+)
+from tallystick.delivery.ports import Connector, IntentBook, OwnNode, RecoveryKeys
 from tallystick.errors import NotSent, OutcomePending, TooMany
 from tallystick.runtime import Clock, Millis, Randomness
 from tallystick.secret import Secret
@@ -62,10 +71,13 @@ async def record_intent(
     table_version: int,
     *,
     at: Millis,
+    node: str,
     blind_key: bytes,
     account: Account | None = None,
 ) -> Intent | None:
     """Win the right to send: record the intent, or return None when another caller is at it or the time is over.
+
+    Left to the caller: that `node`, who sends, has its lease.
 
     1. Nothing is sent after the payment's expiry.
     2. JOINED to DELIVERING by compare-and-set: only the winner sends.
@@ -93,22 +105,30 @@ async def record_intent(
         digest=request_digest(blind_key, payment, back_end, ids),
         epoch=account.epoch if account else None,
         account=account.sealed if account else None,
+        node=node,
     )
     await book.add_intent(intent)
     return intent
 
 
 async def send(
-    connector: Connector, instruction: Instruction, *, until: Millis, clock: Clock, randomness: Randomness
+    connector: Connector,
+    instruction: Instruction,
+    *,
+    node: OwnNode,
+    clock: Clock,
+    randomness: Randomness,
 ) -> Outcome:
     """Send and say how it ended; whatever is not a definite answer or a proven non-send is UNKNOWN.
 
-    The request is repeated only with Recovery.RETRY, before `until`, and never after OutcomePending. Once a try ended
-    unknown, only a definite answer to a repeat changes that: its NotSent says nothing about the try before.
+    Nothing is sent without the node's lease. The request is repeated only with Recovery.RETRY, before its expiry, and
+    never after OutcomePending. Once a try ended unknown, only a definite answer to a repeat changes that: its NotSent
+    says nothing about the try before.
     """
     doubtful = False
     for tries_left in reversed(range(_tries(connector))):
         try:
+            node.require_lease()
             return _outcome(await connector.deliver(instruction))
         except NotSent:
             if not doubtful:
@@ -119,7 +139,7 @@ async def send(
             doubtful = True
         if tries_left:
             await clock.sleep(jittered(RETRY_WAIT_S, randomness))
-            if clock.now() >= until:
+            if instruction.expires_at is not None and clock.now() >= instruction.expires_at:
                 break
     return Outcome(state=IntentState.UNKNOWN)
 

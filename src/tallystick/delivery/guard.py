@@ -1,6 +1,7 @@
 """Keep a back end within what it can bear: bounded requests at a time and a second, and a circuit breaker.
 
-Everything refused here is NotSent: the next candidate is tried, or the payment waits for the sweep.
+Everything refused here is NotSent: the next candidate is tried, or the payment waits for the sweep. Each node keeps to
+its share of the bounds, so that all of them together keep to the whole; its circuit is its own, as its way may be.
 """
 
 from collections import Counter
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tallystick.delivery.model import Answer, Finding, Instruction, MessageIds, Original, Recovery
-from tallystick.delivery.ports import Connector
+from tallystick.delivery.ports import Connector, OwnNode
 from tallystick.errors import NotSent, OutcomePending, Unfit
 from tallystick.routing.model import BackEnd
 from tallystick.runtime import Clock, Millis
@@ -70,7 +71,7 @@ class GuardedConnector:
     Inquiries and reversals pass freely: they are few, they have waits of their own, and they end what is in doubt.
     """
 
-    def __init__(self, inner: Connector, back_end: BackEnd, clock: Clock) -> None:
+    def __init__(self, inner: Connector, back_end: BackEnd, clock: Clock, node: OwnNode) -> None:
         self.breaker = Breaker(back_end.failures_max)
         self.in_flight = 0
         self.ended: Counter[str] = Counter()
@@ -78,6 +79,7 @@ class GuardedConnector:
         self._inner = inner
         self._back_end = back_end
         self._clock = clock
+        self._node = node
         self._next_turn = 0.0  # ms since 1970, with the fractions that many requests a second need
 
     @property
@@ -99,8 +101,8 @@ class GuardedConnector:
         """Send one request when all of this holds, else raise NotSent.
 
         1. The circuit is closed, or this is its trial.
-        2. The back end has fewer requests than its bound.
-        3. Its rate gives a turn within RATE_WAIT_MAX_MS, and that before the payment's expiry.
+        2. The back end has fewer requests from this node than its share of the bound, rounded up.
+        3. This node's share of its rate gives a turn within RATE_WAIT_MAX_MS, and that before the payment's expiry.
 
         An answer, also a decline, closes the circuit. A lost connection and an unknown outcome count as failures; an
         instruction that does not fit this back end (Unfit) tells nothing about it.
@@ -109,7 +111,7 @@ class GuardedConnector:
         trial = self.breaker.enter(self._clock.now())
         try:
             # 2.
-            if self.in_flight >= self._back_end.in_flight_max:
+            if self.in_flight >= -(-self._back_end.in_flight_max // self._node.peers):
                 raise NotSent("the back end has as many requests under way as it may have")
             # 3.
             wait_ms = self._take_turn()
@@ -171,7 +173,7 @@ class GuardedConnector:
         turn = max(now, self._next_turn)
         if turn - now > RATE_WAIT_MAX_MS:
             raise NotSent("the back end gets as many requests a second as it may get")
-        self._next_turn = turn + SECOND_MS / self._back_end.per_second_max
+        self._next_turn = turn + SECOND_MS * self._node.peers / self._back_end.per_second_max
         return turn - now
 
 

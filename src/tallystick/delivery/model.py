@@ -130,12 +130,35 @@ class IntentState(StrEnum):
     DONE = "done"
 
 
+class NodeKind(StrEnum):
+    """What a node is there for: one that SERVEs listens, a WORKER has timers and deliveries only."""
+
+    SERVE = "serve"
+    WORKER = "worker"
+
+
+class Node(Struct, frozen=True, kw_only=True):
+    """One process that runs the platform, alive for the others until its lease is over (and some time on).
+
+    `name` is for people (host and process number), `place` is where its proof of life is found, "" for nowhere,
+    `release` the version that it runs.
+    """
+
+    id: str
+    kind: NodeKind
+    name: str
+    place: str
+    release: str
+    started_at: Millis
+    lease_until: Millis
+
+
 class Intent(Struct, frozen=True, kw_only=True):
     """The durable record that request `n` of a payment may now leave; `digest` is the keyed digest of the request.
 
     An inquiry or reversal is about authorisation `of`; `tries` counts its sends, each recorded before it happens, and
     `due_at` is when the next one may start. `account` is the card number sealed under recovery epoch `epoch`, kept only
-    while the outcome is open.
+    while the outcome is open. `node` is the one that sends an authorisation; None in rows of an earlier release.
     """
 
     payment_id: str
@@ -153,6 +176,7 @@ class Intent(Struct, frozen=True, kw_only=True):
     due_at: Millis | None = None
     epoch: str | None = None
     account: bytes | None = None
+    node: str | None = None
 
 
 class PullState(StrEnum):

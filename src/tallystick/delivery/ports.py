@@ -8,9 +8,9 @@ from tallystick.delivery.model import (
     Finding,
     Instruction,
     Intent,
-    IntentKind,
     IntentState,
     MessageIds,
+    Node,
     Original,
     PullDelivery,
     PullState,
@@ -61,8 +61,11 @@ class IntentBook(Protocol):
         """List the intents of a payment by `n`."""
         ...
 
-    async def sending_intents(self, kind: IntentKind, limit: int) -> list[Intent]:
-        """List intents of a kind that are SENDING, oldest first: after a crash an outcome is open."""
+    async def lost_intents(self, before: Millis, limit: int) -> list[Intent]:
+        """List authorisations that are SENDING and that nobody sends any more, oldest first: their outcome is open.
+
+        That is so when their node is not among the nodes, or when they were recorded at `before` or earlier.
+        """
         ...
 
     async def due_intents(self, now: Millis, limit: int) -> list[Intent]:
@@ -75,6 +78,80 @@ class IntentBook(Protocol):
 
     async def accounts_kept(self) -> frozenset[str]:
         """Return the recovery epochs under which an account number is still sealed."""
+        ...
+
+
+class NodeBook(Protocol):
+    """The nodes that are alive, and which of them does the chores that only one may do."""
+
+    async def add_node(self, node: Node) -> None:
+        """Add a node; raises AlreadyExists when its id is taken."""
+        ...
+
+    async def renew_node(self, node_id: str, lease_until: Millis) -> bool:
+        """Move the end of a node's lease; False when the node is not there any more: the others buried it."""
+        ...
+
+    async def nodes(self) -> list[Node]:
+        """List all nodes, longest there first."""
+        ...
+
+    async def drop_node(self, node: Node) -> bool:
+        """Take a node away, if its lease still ends when `node` says, and free its chores; True if that was done."""
+        ...
+
+    async def hold_chore(self, chore: str, node_id: str) -> bool:
+        """Give a chore to a node that is there, unless another one that is there has it; True when it has it now."""
+        ...
+
+    async def chore_holder(self, chore: str) -> str | None:
+        """Return the id of the node that has a chore."""
+        ...
+
+
+class OwnNode(Protocol):
+    """This process as one of the nodes on a store."""
+
+    @property
+    def id(self) -> str:
+        """Its id now; it is another one after the others took it for dead."""
+        ...
+
+    @property
+    def peers(self) -> int:
+        """How many nodes are alive, this one included; at least 1."""
+        ...
+
+    def require_lease(self) -> None:
+        """Raise NotSent when others may soon take this node for dead: it begins no send then."""
+        ...
+
+    async def holds(self, chore: str) -> bool:
+        """Say whether this node does a chore that only one may do; it keeps it while it is alive.
+
+        Raises StoreFailed when the store cannot tell: it is not done then.
+        """
+        ...
+
+
+class Witness(Protocol):
+    """A proof that a process of this machine is dead, long before its lease is over."""
+
+    @property
+    def place(self) -> str:
+        """Where the proofs of this process are found; "" when it can give none."""
+        ...
+
+    def attest(self, node_id: str) -> None:
+        """Prove from now on, until this process ends, that the node lives."""
+        ...
+
+    def is_dead(self, node: Node) -> bool:
+        """Say that a node's process has certainly ended; False when that is not known."""
+        ...
+
+    def forget(self, node_id: str) -> None:
+        """Clear away what is left of a node that is over."""
         ...
 
 

@@ -18,6 +18,7 @@ from tallystick.assembly.model import Payment
 from tallystick.delivery.books import Books, Store
 from tallystick.delivery.deliver import (
     DeliveryBook,
+    Outcome,
     jittered,
     message_ids,
     named_request,
@@ -50,6 +51,7 @@ _SETTLED: Final = {
 }
 _TRIES_BEFORE_REVERSAL: Final = {None: INQUIRIES_MAX, Known.NOT_FOUND: 1, Known.PENDING: PENDING_MAX}
 _TRIES_BEFORE_PERSON: Final = {Known.NOT_FOUND: INQUIRIES_MAX, Known.PENDING: PENDING_MAX}
+_ANSWERED: Final = {IntentState.APPROVED: Known.APPROVED, IntentState.DECLINED: Known.DECLINED}
 _NEVER_AGAIN: Final = frozenset({IntentState.NOT_SENT, IntentState.REVERSED})
 
 
@@ -187,6 +189,17 @@ async def notified(book: DeliveryBook, back_end: str, key: str, finding: Finding
         return False
     # 3.
     return await _settle_told(book, payment, told, finding, at)
+
+
+async def told_late(book: DeliveryBook, intent: Intent, outcome: Outcome, at: Millis) -> bool:
+    """Take an answer that came when others had taken this node for dead; True when it settled something.
+
+    It counts as what the back end tells by itself does (`notified`).
+    """
+    known = _ANSWERED.get(outcome.state)
+    if known is None:
+        return False
+    return await notified(book, intent.back_end, intent.ids.key, Finding(known=known, code=outcome.code), at)
 
 
 async def settle_by_hand(book: DeliveryBook, payment_id: str, known: Known, reason: str, at: Millis) -> None:

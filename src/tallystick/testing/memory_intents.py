@@ -5,14 +5,15 @@ from msgspec.structs import replace
 from tallystick.delivery.model import Intent, IntentKind, IntentState
 from tallystick.errors import AlreadyExists, StoreFailed, TooMany
 from tallystick.runtime import Millis
+from tallystick.testing.memory_nodes import MemoryNodes
 from tallystick.testing.memory_payments import MemoryPayments
 from tallystick.testing.memory_table import Journal, Table
 
 STAN_MAX = 999_999  # six digits, ISO 8583 DE11
 
 
-class MemoryIntents(MemoryPayments):
-    """Implement `delivery.ports.IntentBook`; an intent needs its payment."""
+class MemoryIntents(MemoryPayments, MemoryNodes):
+    """Implement `delivery.ports.IntentBook`; an intent needs its payment, and knows who is still there to send it."""
 
     def __init__(self, journal: Journal) -> None:
         super().__init__(journal)
@@ -70,9 +71,11 @@ class MemoryIntents(MemoryPayments):
         """List the intents of a payment by `n`."""
         return sorted(self._intents.get(payment_id) or (), key=lambda intent: intent.n)
 
-    async def sending_intents(self, kind: IntentKind, limit: int) -> list[Intent]:
-        """List intents of a kind that are SENDING, oldest first: after a crash an outcome is open."""
-        return [intent for intent in self._sending() if intent.kind is kind][:limit]
+    async def lost_intents(self, before: Millis, limit: int) -> list[Intent]:
+        """List authorisations that are SENDING and that nobody sends any more, oldest first: their outcome is open."""
+        alive = {None, *(node.id for node in await self.nodes())}
+        authorisations = [intent for intent in self._sending() if intent.kind is IntentKind.AUTHORISATION]
+        return [intent for intent in authorisations if intent.ids.at <= before or intent.node not in alive][:limit]
 
     async def due_intents(self, now: Millis, limit: int) -> list[Intent]:
         """List inquiries and reversals that are SENDING and due at `now`, longest due first."""

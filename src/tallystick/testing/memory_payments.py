@@ -103,6 +103,14 @@ class MemoryPayments(MemoryEvents):
         expired = [payment for payment in waiting if payment is not None and payment.expires_at <= now]
         return [payment.id for payment in sorted(expired, key=lambda payment: payment.expires_at)][:limit]
 
+    async def claim_joined(self, before: Millis, now: Millis, limit: int) -> list[Payment]:
+        """Take the JOINED payments longest untouched, if nobody touched them since `before`; each is now touched."""
+        waiting = await self.payments_in(PaymentState.JOINED, limit)
+        claimed = [replace(payment, updated_at=now) for payment in waiting if payment.updated_at <= before]
+        for payment in claimed:
+            self._payments.put(payment.id, payment)
+        return claimed
+
     async def payments_in(self, state: PaymentState, limit: int) -> list[Payment]:
         """List payments in one state, longest unchanged first."""
         found = [payment for payment in self._payments.rows() if payment.state is state]

@@ -2,7 +2,7 @@
 
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
@@ -19,6 +19,9 @@ from tallystick.crypto.box import SealingKey
 from tallystick.crypto.hpke import OpeningKey, Suite
 from tallystick.crypto.jose import JweKey, sign_jws
 from tallystick.crypto.signing import Ed25519Private, HmacKey
+from tallystick.delivery.model import NodeKind
+from tallystick.delivery.nodes import LeasedNode
+from tallystick.doubts import give_up_lost
 from tallystick.errors import KeyUnknown
 from tallystick.path import Platform
 from tallystick.routing.issuer_file import shipped_rules
@@ -41,6 +44,7 @@ from tallystick.wire.receipt import RECEIPT_TYPE, PartProof
 HPKE_KEY: Final = "pk_hpke"
 BROWSER_KEY: Final = "pk_browser"
 JWE_KEY: Final = "pk_jwe"
+LONG_LEASE_MS: Final = 400 * 24 * 3_600_000  # ms
 ALL_FIELDS: Final = frozenset(
     {
         "pan",
@@ -176,6 +180,7 @@ class MemoryPlatform:
     randomness: SeededRandomness
     receipts: MemoryReceipts
     pins: MemoryPins
+    node: LeasedNode
     members: dict[str, Member] = field(default_factory=dict)
 
     async def channel(
@@ -211,6 +216,21 @@ class MemoryPlatform:
         self.connectors.by_institution[back_end.id] = connector or ScriptedConnector()
         return self.connectors.by_institution[back_end.id]
 
+    async def peer(self, *, lease_ms: int = LONG_LEASE_MS) -> "MemoryPlatform":
+        """Return a further node on the same store, with the same keys and connectors."""
+        node = memory_node(self.store, self.clock, self.randomness, lease_ms=lease_ms)
+        await node.enter()
+        return replace(self, platform=replace(self.platform, node=node), node=node)
+
+    async def crash(self) -> int:
+        """Let the others bury this node, begin anew as another one, and give up what it was sending: returns how much.
+
+        Left to the caller: to stop what still runs.
+        """
+        await self.node.leave()
+        await self.node.enter()
+        return await give_up_lost(self.platform)
+
     async def rules(self, rules: tuple[IssuerRule, ...]) -> None:
         """Replace the issuer rules."""
         await self.store.transact(lambda books: put_issuer_rules(books, rules))
@@ -227,12 +247,22 @@ def bank(institution: str = "10000001", **facts: object) -> BackEnd:
     return BackEnd(**{"id": institution, **usual, **facts})  # type: ignore[arg-type]  # a test names the right kinds
 
 
+def memory_node(
+    store: MemoryStore, clock: VirtualClock, randomness: Randomness, *, lease_ms: int = LONG_LEASE_MS
+) -> LeasedNode:
+    """Return a node that is about to enter; without renewals a long lease lets a test go on for days."""
+    return LeasedNode(
+        store, clock, randomness, kind=NodeKind.SERVE, name="memory", release="0", witness=None, lease_ms=lease_ms
+    )
+
+
 async def memory_platform(*, seed: int = 0, own_policies: tuple[SplitPolicy, ...] = ()) -> MemoryPlatform:
     """Return a platform with the built-in policies and shipped issuer rules; it has no channel and no back end yet."""
     clock, randomness, pins = VirtualClock(), SeededRandomness(seed), MemoryPins()
     store = MemoryStore(clock)
     connectors, keyring, receipts = ScriptedConnectors(), MemoryKeyring(), MemoryReceipts()
     opening_keys, epochs, recovery_keys = MemoryOpeningKeys(), MemoryEpochs(randomness), MemoryEpochs(randomness)
+    node = memory_node(store, clock, randomness)
     platform = Platform(
         store=store,
         keyring=keyring,
@@ -242,6 +272,7 @@ async def memory_platform(*, seed: int = 0, own_policies: tuple[SplitPolicy, ...
         connectors=connectors,
         stretcher=QuickStretcher(),
         counter=Limiter(clock, b"buckets"),
+        node=node,
         pins=pins,
         policies=policies.load((*policies.BUILT_IN, *own_policies)),
         clock=clock,
@@ -249,7 +280,19 @@ async def memory_platform(*, seed: int = 0, own_policies: tuple[SplitPolicy, ...
         receipts=receipts,
     )
     made = MemoryPlatform(
-        platform, store, clock, connectors, keyring, opening_keys, epochs, recovery_keys, randomness, receipts, pins
+        platform,
+        store,
+        clock,
+        connectors,
+        keyring,
+        opening_keys,
+        epochs,
+        recovery_keys,
+        randomness,
+        receipts,
+        pins,
+        node,
     )
+    await node.enter()
     await made.rules(shipped_rules())
     return made

@@ -45,7 +45,7 @@ async def registry(world: MemoryPlatform) -> ConnectorRegistry:
     for institution in (TELLS, MUTE):
         await connect(world, institution, SETTINGS)
     await connect(world, BROKEN, {**SETTINGS, "currencies": []})
-    return ConnectorRegistry(world.store, world.keyring, world.clock, build)
+    return ConnectorRegistry(world.store, world.keyring, world.clock, world.node, build)
 
 
 async def test_a_back_end_that_tells_outcomes_is_found_with_its_connector() -> None:

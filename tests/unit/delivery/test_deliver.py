@@ -4,6 +4,7 @@ import asyncio
 import re
 
 import pytest
+from msgspec import structs
 
 from tallystick import limits
 from tallystick.assembly.facts import ElementKind, Fate, Order, PaymentState
@@ -18,7 +19,7 @@ from tallystick.delivery.deliver import (
     seal_account,
     settle,
 )
-from tallystick.delivery.deliver import send as send_until
+from tallystick.delivery.deliver import send as send_once
 from tallystick.delivery.model import Instruction, Intent, IntentState, MessageIds, Recovery
 from tallystick.errors import NotSent, OutcomePending, OutcomeUnknown, TooMany
 from tallystick.runtime import Millis
@@ -27,6 +28,7 @@ from tallystick.testing.clock import START, SeededRandomness, VirtualClock
 from tallystick.testing.connector import APPROVED, DECLINED, HANG, ScriptedConnector, Step
 from tallystick.testing.memory_intents import STAN_MAX
 from tallystick.testing.memory_store import MemoryStore
+from tallystick.testing.nodes import SteadyNode
 from tallystick.testing.platform import MemoryEpochs
 from tallystick.vault.model import CardCredential
 
@@ -46,7 +48,11 @@ PAYMENT = Payment(
 )
 IDS = MessageIds(stan="000001", rrn="701508000001", key="req_1", at=START)
 INSTRUCTION = Instruction(
-    payment_id="pay_1", order=ORDER, ids=IDS, credential=CardCredential(pan=Pan("4111111111111111"))
+    payment_id="pay_1",
+    order=ORDER,
+    ids=IDS,
+    credential=CardCredential(pan=Pan("4111111111111111")),
+    expires_at=PAYMENT.expires_at,
 )
 
 
@@ -54,7 +60,13 @@ async def send(connector: ScriptedConnector, instruction: Instruction, until: in
     """Send before a payment expires, on a clock that jumps over waits."""
     clock = VirtualClock()
     task = asyncio.create_task(
-        send_until(connector, instruction, until=Millis(until), clock=clock, randomness=SeededRandomness())
+        send_once(
+            connector,
+            structs.replace(instruction, expires_at=Millis(until)),
+            node=SteadyNode(),
+            clock=clock,
+            randomness=SeededRandomness(),
+        )
     )
     try:
         while not task.done():
@@ -74,7 +86,9 @@ async def store() -> MemoryStore:
 
 
 async def intend(store: MemoryStore, at: int = START, back_end: str = "10000001") -> Intent | None:
-    return await store.transact(lambda books: record_intent(books, PAYMENT, back_end, 3, at=Millis(at), blind_key=KEY))
+    return await store.transact(
+        lambda books: record_intent(books, PAYMENT, back_end, 3, at=Millis(at), node="node_1", blind_key=KEY)
+    )
 
 
 async def intended(store: MemoryStore, at: int = START) -> Intent:
@@ -247,7 +261,9 @@ async def test_a_card_number_is_kept_sealed_only_while_the_outcome_is_open(store
     assert account is not None
     assert b"4111111111111111" not in account.sealed
     intent = await store.transact(
-        lambda books: record_intent(books, PAYMENT, "10000001", 3, at=START, blind_key=KEY, account=account)
+        lambda books: record_intent(
+            books, PAYMENT, "10000001", 3, at=START, node="node_1", blind_key=KEY, account=account
+        )
     )
     assert intent is not None
     opened = open_account(intent, keys)

@@ -14,6 +14,7 @@ from tallystick.runtime import Millis
 from tallystick.secret import Pan
 from tallystick.testing.clock import START, VirtualClock
 from tallystick.testing.connector import APPROVED, DECLINED, HANG, ScriptedConnector, Step
+from tallystick.testing.nodes import SteadyNode
 from tallystick.vault.model import CardCredential
 
 IDS = MessageIds(stan="000001", rrn="701508000001", key="req_1", at=START)
@@ -22,6 +23,7 @@ INSTRUCTION = Instruction(
     payment_id="pay_1", order=ORDER, ids=IDS, credential=CardCredential(pan=Pan("4111111111111111"))
 )
 FAILURES_MAX = 5
+NODE = SteadyNode()
 BACK_END = BackEnd(id="10000001", name="Bank", connector="scripted", status=Status.ACTIVE, schemes=frozenset())
 
 
@@ -38,7 +40,7 @@ def guarded(
         schemes=BACK_END.schemes,
         **facts,
     )
-    return GuardedConnector(inner, back_end, clock), inner, clock
+    return GuardedConnector(inner, back_end, clock, NODE), inner, clock
 
 
 async def fail(guard: GuardedConnector, times: int, error: type[Exception] = OutcomeUnknown) -> None:

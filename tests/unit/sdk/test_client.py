@@ -17,7 +17,7 @@ from tallystick.adapters.keys.opening import FileOpeningKeys
 from tallystick.crypto.httpsig import sign_response
 from tallystick.crypto.signing import Ed25519Private, HmacKey
 from tallystick.errors import FieldInvalid
-from tallystick.runtime import Millis, SystemRandomness
+from tallystick.runtime import Millis
 from tallystick.sdk.client import ANSWER_MAX, TallystickClient
 from tallystick.sdk.errors import AnswerNotProven, AnswerUnreadable, NoUsableKey, PlatformProblem, PlatformUnreachable
 from tallystick.sdk.keys import KEYS_TARGET, REFRESH_MS
@@ -117,7 +117,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 async def platform(tmp_path: Path, clock: FakeClock) -> AsyncIterator[FakePlatform]:
-    keys = FileOpeningKeys(tmp_path / "keys", lambda: IDENTITY, SystemRandomness(), policies=("card", "login"))
+    keys = FileOpeningKeys(tmp_path / "keys", lambda: IDENTITY, policies=("card", "login"))
     keys.rotate(clock.now())
     yield FakePlatform(keys, clock)
     keys.close()

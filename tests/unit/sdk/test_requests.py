@@ -10,7 +10,7 @@ from tallystick.adapters.keys.opening import SUITES, FileOpeningKeys
 from tallystick.crypto.hpke import Suite
 from tallystick.crypto.signing import EcdsaPrivate, Ed25519Private, HmacKey, Signer, Verifier
 from tallystick.errors import EnvelopeUnopenable, FieldInvalid, SignatureInvalid, TallystickError, TooLarge
-from tallystick.runtime import Millis, SystemRandomness
+from tallystick.runtime import Millis
 from tallystick.sdk.keys import HeldKeys
 from tallystick.sdk.requests import Credentials, PaymentBinding, Request, seal_request, sign_get, target_of
 from tallystick.secret import Pan, Secret
@@ -39,7 +39,7 @@ IDENTITY = Ed25519Private()
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FileOpeningKeys]:
     directory: Path = tmp_path_factory.mktemp("platform") / "keys"
-    made = FileOpeningKeys(directory, lambda: IDENTITY, SystemRandomness())
+    made = FileOpeningKeys(directory, lambda: IDENTITY)
     made.rotate(NOW)
     yield made
     made.close()

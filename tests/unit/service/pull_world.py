@@ -189,6 +189,7 @@ async def open_world() -> AsyncIterator[World]:
         pins=MemoryPins(),
         stretcher=memory.platform.stretcher,
         counter=memory.platform.counter,
+        node=memory.node,
         policies=memory.platform.policies,
         clock=clock,
         randomness=memory.randomness,

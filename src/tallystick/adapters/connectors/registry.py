@@ -11,7 +11,7 @@ from tallystick.crypto.signing import load_public
 from tallystick.delivery.books import Books, Store
 from tallystick.delivery.guard import GuardedConnector
 from tallystick.delivery.notification import Notifier
-from tallystick.delivery.ports import Connector
+from tallystick.delivery.ports import Connector, OwnNode
 from tallystick.errors import ChannelUnknown, EnvelopeUnopenable, Misconfigured, NotFound, NotSent
 from tallystick.routing.model import BackEnd
 from tallystick.runtime import Clock, Millis
@@ -46,7 +46,8 @@ Builder = Callable[[BackEnd, bytes], Connector]
 class ConnectorRegistry:
     """Build connectors on demand (`delivery.ports.Connectors`) and know institutions as senders."""
 
-    def __init__(self, store: Store[Books], keyring: Keyring, clock: Clock, build: Builder) -> None:
+    def __init__(self, store: Store[Books], keyring: Keyring, clock: Clock, node: OwnNode, build: Builder) -> None:
+        self._node = node
         self._store = store
         self._keyring = keyring
         self._clock = clock
@@ -78,7 +79,7 @@ class ConnectorRegistry:
             inner = self._build(back_end, bytes(record.settings))
         except Misconfigured as error:
             raise NotSent("this back end's connector settings cannot be used") from error
-        connector = GuardedConnector(inner, back_end, self._clock)
+        connector = GuardedConnector(inner, back_end, self._clock, self._node)
         notifier = inner if isinstance(inner, Notifier) else None
         self._open[back_end.id] = _Open(
             sealed=sealed, record=_digest(record), connector=connector, notifier=notifier, checked_at=now

@@ -6,6 +6,7 @@ import fcntl
 import os
 import secrets
 import stat
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self
@@ -18,16 +19,22 @@ DIRECTORY_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
 FILE_MAX: Final = 8 * 1024  # bytes of one key file
 UNFINISHED: Final = ".unfinished-"  # prefix of a file that is being written
+LOCK_TRIES: Final = 200  # times a process that shares a directory tries to get in
+LOCK_PAUSE_S: Final = 0.01  # s between them: another one that starts has it alone for some milliseconds
+UNFINISHED_S: Final = 600.0  # s after which no process can still be writing one
 OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 class KeyDirectory:
     """Read, create and destroy key files in one directory; `write` makes this the only process that may change it.
 
+    With `shared` as well, other processes that share it may change it at the same time: they create and destroy only.
+
     1. The directory is no link, belongs to this process's user and is closed to all others; so is every file read.
-    2. A file appears whole or not at all, and is on disk (file and directory synced) before `create` returns.
-    3. A writer holds the directory's lock, so that two processes never rotate the same keys; readers take no lock.
-    4. What a crash left unfinished holds key bytes: the next writer destroys it.
+    2. A file appears whole or not at all, and is on disk (file and directory synced) before `create` returns. Of many
+       who create one of the same name, one does.
+    3. Who writes holds the directory's lock, alone or shared with all others who share it; readers take no lock.
+    4. What a crash left unfinished holds key bytes: the next writer destroys it, once it is certainly nobody's.
     5. Each file's content is wrapped by `wrapper`, tied to the directory's and its own name.
 
     File names come from the code, never from a message. A missing directory is made, with its parents, for a writer.
@@ -36,7 +43,7 @@ class KeyDirectory:
         Misconfigured: the directory is missing, open to others, or written to by another process. The process stops.
     """
 
-    def __init__(self, path: Path, *, write: bool, wrapper: KeyWrapper | None = None) -> None:
+    def __init__(self, path: Path, *, write: bool, shared: bool = False, wrapper: KeyWrapper | None = None) -> None:
         self._path = path
         self._wrapper = wrapper or PlainFiles()
         if write:
@@ -50,10 +57,13 @@ class KeyDirectory:
             _check_private(self._fd, path.name)
             if write:
                 # 3.
-                self._lock()
+                alone = self._lock((fcntl.LOCK_EX, fcntl.LOCK_SH) if shared else (fcntl.LOCK_EX,)) == fcntl.LOCK_EX
                 # 4.
                 for name in self._listed(unfinished=True):
-                    self.destroy(name)
+                    if alone or self._is_left(name):
+                        self.destroy(name)
+                if shared and alone:
+                    self._lock((fcntl.LOCK_SH,))
         except BaseException:
             self.close()
             raise
@@ -101,7 +111,13 @@ class KeyDirectory:
         """
         if name in self.names():
             raise AlreadyExists(f"there is a key file {name} already")
-        self._put(name, content)
+        self._put(name, content, anew=True)
+
+    def adopt(self, name: str) -> bytes:
+        """Return the content of a file that another process made just now, once it is on disk whoever crashes."""
+        content = self.read(name)
+        os.fsync(self._fd)
+        return content
 
     def replace(self, name: str, content: bytes) -> None:
         """Write a file in place of the one of this name, if any: at every moment the old or the new one is there whole.
@@ -109,7 +125,7 @@ class KeyDirectory:
         A process that is just reading the old one reads it to its end, so its content stays on the disk until the
         block is used again: for what is no secret. Failures as with `create`.
         """
-        self._put(name, content)
+        self._put(name, content, anew=False)
 
     def protect(self, wrapper: KeyWrapper) -> int:
         """Put every file under another wrapper, and overwrite what was there; returns how many were changed.
@@ -127,7 +143,7 @@ class KeyDirectory:
             content = old.unwrap(wrapped, context)
             fd = os.open(name, os.O_WRONLY | os.O_NOFOLLOW, dir_fd=self._fd)
             with os.fdopen(fd, "wb") as before:
-                self._put(name, content)
+                self._put(name, content, anew=False)
                 _overwrite(before, len(wrapped))
             changed += 1
         return changed
@@ -136,7 +152,7 @@ class KeyDirectory:
         """Return when a file last came, went or was replaced, in ns since 1970."""
         return os.fstat(self._fd).st_mtime_ns
 
-    def _put(self, name: str, content: bytes) -> None:
+    def _put(self, name: str, content: bytes, *, anew: bool) -> None:
         # 5.
         wrapped = self._wrapper.wrap(content, self._context(name))
         # 2.
@@ -149,8 +165,16 @@ class KeyDirectory:
                 file.write(wrapped)
                 file.flush()
                 os.fsync(fd)
-            os.rename(unfinished, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+            if anew:
+                # Both names are of one file: whoever destroys it overwrites what a crash right here leaves, too.
+                os.link(unfinished, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+                os.unlink(unfinished, dir_fd=self._fd)
+            else:
+                os.rename(unfinished, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
             os.fsync(self._fd)
+        except FileExistsError:
+            self.destroy(unfinished)
+            raise AlreadyExists(f"there is a key file {name} already") from None
         except BaseException:
             self.destroy(unfinished)
             raise
@@ -177,13 +201,31 @@ class KeyDirectory:
         names = os.listdir(self._fd)  # noqa: PTH208  # by descriptor: the directory that was checked
         return sorted(name for name in names if name.startswith(UNFINISHED) is unfinished)
 
-    def _lock(self) -> None:
+    def _lock(self, kinds: tuple[int, ...]) -> int:
+        """Lock the directory in the first way that can be had, and return which; one that shares waits a little."""
+        for _ in range(LOCK_TRIES if fcntl.LOCK_SH in kinds else 1):
+            for kind in kinds:
+                if self._locked(kind):
+                    return kind
+            time.sleep(LOCK_PAUSE_S)
+        raise Misconfigured(f"another process writes to the key directory {self._path.name}")
+
+    def _locked(self, kind: int) -> bool:
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._fd, kind | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 raise
-            raise Misconfigured(f"another process writes to the key directory {self._path.name}") from error
+            return False
+        return True
+
+    def _is_left(self, name: str) -> bool:
+        """Say that nobody can be at an unfinished file any more; a file that is gone is nobody's either."""
+        try:
+            changed_at = os.stat(name, dir_fd=self._fd, follow_symlinks=False).st_mtime
+        except FileNotFoundError:
+            return True
+        return time.time() - changed_at > UNFINISHED_S
 
 
 def _overwrite(file: BinaryIO, size: int) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +11,7 @@ from tallystick.adapters.keys.directory import KeyDirectory
 from tallystick.adapters.keys.wrapper import KeyWrapper
 from tallystick.crypto.box import SealingKey
 from tallystick.crypto.kdf import KEY_BYTES
-from tallystick.errors import KeyUnknown, Misconfigured, NotFound, Unavailable
+from tallystick.errors import AlreadyExists, KeyUnknown, Misconfigured, NotFound, Unavailable
 from tallystick.runtime import Millis, Randomness
 
 EPOCH_ID: Final = re.compile(r"ep_([0-9]{1,15})")
@@ -26,8 +27,9 @@ class FileEpochKeys:
     """Keep epoch keys in a directory and in memory (`security.ports.EpochKeys`, `delivery.ports.RecoveryKeys`).
 
     Epochs begin at whole multiples of `limits.EPOCH_MS`; `ep_<ms>` names one by its beginning. Once every ten minutes
-    `current` waits for the disk (some milliseconds), else everything is answered from memory. Without `write` the
-    object reads what the platform's process wrote, and makes and destroys nothing.
+    `current` waits for the disk (some milliseconds), else everything is answered from memory. Processes that share the
+    directory agree: one makes the key, all use it, and what one destroyed no other one keeps beyond its next look.
+    Without `write` the object reads what they wrote, and makes and destroys nothing.
 
     Raises:
         Misconfigured: the directory is unfit (`KeyDirectory`), or a file in it is no key.
@@ -36,7 +38,7 @@ class FileEpochKeys:
     def __init__(
         self, directory: Path, randomness: Randomness, *, write: bool = True, wrapper: KeyWrapper | None = None
     ) -> None:
-        self._files = KeyDirectory(directory, write=write, wrapper=wrapper)
+        self._files = KeyDirectory(directory, write=write, shared=True, wrapper=wrapper)
         self._randomness = randomness
         self._write = write
         self._keys: dict[str, SealingKey] = {}
@@ -57,14 +59,14 @@ class FileEpochKeys:
             return epoch
         if self._write and epoch not in self._files.names():
             self._make(epoch, now)
-        self.key(epoch)
+        self._keys[epoch] = SealingKey(self._read(epoch, self._files.adopt if self._write else self._files.read))
         return epoch
 
     def key(self, epoch: str) -> SealingKey:
         """Return an epoch's key; raises KeyUnknown once it is destroyed: what it sealed is gone for good."""
         key = self._keys.get(epoch)
         if key is None:
-            key = self._keys[epoch] = SealingKey(self._read(epoch))
+            key = self._keys[epoch] = SealingKey(self._read(epoch, self._files.read))
         return key
 
     def destroy_before(self, now: Millis) -> list[str]:
@@ -85,6 +87,8 @@ class FileEpochKeys:
             raise Unavailable("no key can be made to keep parts under")
         try:
             self._files.create(epoch, self._randomness.token(KEY_BYTES))
+        except AlreadyExists:
+            return  # another process was first: its key is the one
         except Misconfigured as error:
             self._refused_until = Millis(now + REFUSED_MS)
             _log.error("no key can be made to keep parts under: %s", error.detail)
@@ -92,15 +96,16 @@ class FileEpochKeys:
 
     def _destroy(self, over: list[str]) -> list[str]:
         for epoch in over:
-            self._keys.pop(epoch, None)
             self._files.destroy(epoch)
+        for epoch in self._keys.keys() - self._files.names():
+            del self._keys[epoch]
         return over
 
-    def _read(self, epoch: str) -> bytes:
+    def _read(self, epoch: str, read: Callable[[str], bytes]) -> bytes:
         if not EPOCH_ID.fullmatch(epoch):
             raise KeyUnknown("this names no epoch")
         try:
-            key = self._files.read(epoch)
+            key = read(epoch)
         except NotFound:
             raise KeyUnknown("this epoch's key is destroyed") from None
         if len(key) != KEY_BYTES:

@@ -26,6 +26,7 @@ from tallystick.adapters.store.sqlite_intents import SqliteIntents
 from tallystick.adapters.store.sqlite_kept import SqliteKept
 from tallystick.adapters.store.sqlite_limits import SqliteLimits
 from tallystick.adapters.store.sqlite_merchants import SqliteMerchants
+from tallystick.adapters.store.sqlite_nodes import SqliteNodes
 from tallystick.adapters.store.sqlite_open import connect
 from tallystick.adapters.store.sqlite_parts import SqliteParts
 from tallystick.adapters.store.sqlite_payments import SqlitePayments
@@ -70,6 +71,7 @@ class SqliteBooks(
     SqliteSignUps,
     SqliteNotices,
     SqliteIntents,
+    SqliteNodes,
     SqlitePulls,
     SqliteWebhooks,
     SqliteBacklog,

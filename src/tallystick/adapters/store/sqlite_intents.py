@@ -15,9 +15,10 @@ NEXT_STAN = """
     RETURNING last
 """
 COLUMNS = """payment_id, n, back_end, stan, rrn, key, at, table_version, digest, state, code, settled_at,
-    kind, about, tries, due_at, epoch, account"""
+    kind, about, tries, due_at, epoch, account, node"""
 ADD = f"""
-    INSERT INTO intent ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+    INSERT INTO intent ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO NOTHING
 """
 SETTLE = """
     UPDATE intent SET state = ?1, code = ?2, settled_at = ?3,
@@ -29,7 +30,11 @@ SCHEDULE = """
         AND state = 'sending' AND kind <> 'authorisation'
 """
 LIST = f"SELECT {COLUMNS} FROM intent WHERE payment_id = ? ORDER BY n"
-SENDING = f"SELECT {COLUMNS} FROM intent WHERE state = 'sending' AND kind = ? ORDER BY seq LIMIT ?"
+LOST = f"""
+    SELECT {COLUMNS} FROM intent WHERE state = 'sending' AND kind = 'authorisation'
+        AND (at <= ? OR (node IS NOT NULL AND node NOT IN (SELECT id FROM node)))
+    ORDER BY seq LIMIT ?
+"""
 DUE = f"""
     SELECT {COLUMNS} FROM intent WHERE state = 'sending' AND kind <> 'authorisation' AND due_at <= ?
     ORDER BY due_at, seq LIMIT ?
@@ -83,9 +88,9 @@ class SqliteIntents(SqliteBook):
         """List the intents of a payment by `n`."""
         return [from_row(row) for row in self._db.execute(LIST, (payment_id,))]
 
-    async def sending_intents(self, kind: IntentKind, limit: int) -> list[Intent]:
-        """List intents of a kind that are SENDING, oldest first: after a crash an outcome is open."""
-        return [from_row(row) for row in self._db.execute(SENDING, (kind.value, limit))]
+    async def lost_intents(self, before: Millis, limit: int) -> list[Intent]:
+        """List authorisations that are SENDING and that nobody sends any more, oldest first: their outcome is open."""
+        return [from_row(row) for row in self._db.execute(LOST, (before, limit))]
 
     async def due_intents(self, now: Millis, limit: int) -> list[Intent]:
         """List inquiries and reversals that are SENDING and due at `now`, longest due first."""
@@ -122,13 +127,14 @@ def to_row(intent: Intent) -> Row:
         intent.due_at,
         intent.epoch,
         intent.account,
+        intent.node,
     )
 
 
 def from_row(row: Row) -> Intent:
     """Read an intent back."""
     payment_id, n, back_end, stan, rrn, key, at, table_version, digest, state, code, settled_at, *rest = row
-    kind, about, tries, due_at, epoch, account = rest
+    kind, about, tries, due_at, epoch, account, node = rest
     return Intent(
         payment_id=payment_id,
         n=n,
@@ -145,4 +151,5 @@ def from_row(row: Row) -> Intent:
         due_at=due_at,
         epoch=epoch,
         account=account,
+        node=node,
     )

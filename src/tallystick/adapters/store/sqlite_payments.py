@@ -34,6 +34,11 @@ ADVANCE = """
     WHERE id = ? AND state = ? AND fate = 'joined'
 """
 EXPIRED = "SELECT id FROM payment WHERE fate IS NULL AND expires_at <= ? ORDER BY expires_at, seq LIMIT ?"
+CLAIM_JOINED = f"""
+    UPDATE payment SET updated_at = ?2 WHERE seq IN (
+        SELECT seq FROM payment WHERE state = 'joined' AND updated_at <= ?1 ORDER BY updated_at, seq LIMIT ?3)
+    RETURNING {COLUMNS}
+"""
 RECENT = f"SELECT {COLUMNS} FROM payment ORDER BY seq DESC LIMIT ?"
 
 # One text per state, because SQLite takes a partial index only when the statement repeats the index's own condition.
@@ -100,6 +105,10 @@ class SqlitePayments(SqliteEvents):
     async def expired_payments(self, now: Millis, limit: int) -> list[str]:
         """List payments without a fate whose `expires_at` is not after `now`, longest expired first."""
         return [payment_id for (payment_id,) in self._db.execute(EXPIRED, (now, limit))]
+
+    async def claim_joined(self, before: Millis, now: Millis, limit: int) -> list[Payment]:
+        """Take the JOINED payments longest untouched, if nobody touched them since `before`; each is now touched."""
+        return [from_row(row) for row in self._db.execute(CLAIM_JOINED, (before, now, limit))]
 
     async def payments_in(self, state: PaymentState, limit: int) -> list[Payment]:
         """List payments in one state, longest unchanged first."""

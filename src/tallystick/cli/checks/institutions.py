@@ -19,6 +19,7 @@ from tallystick.cli import administer
 from tallystick.cli.checks.model import Check, Scene, Weight, refuse
 from tallystick.cli.checks.published import is_default, is_published
 from tallystick.crypto.mac import MacAlgorithm
+from tallystick.delivery.nodes import NoNode
 from tallystick.errors import Misconfigured, NotSent, TallystickError
 from tallystick.routing.model import BackEnd, NumberPolicy, RoutingTable, Status
 
@@ -106,7 +107,7 @@ async def recovery(scene: Scene) -> str:
         presenting = Presenting(desk)
         await presenting.anchoring.look()
         pins = PinProcess(desk.layout.pins, desk.clock)  # never started: nothing is translated here
-        registry = connector_registry(desk, pull_queue(desk), presenting, pins)
+        registry = connector_registry(desk, NoNode(), pull_queue(desk), presenting, pins)
         try:
             ways = {each.back_end.name: (await registry.connector(each.back_end)).recovery for each in found}
         except NotSent as unusable:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tallystick import limits
+from tallystick.adapters.keys.directory import KeyDirectory
 from tallystick.adapters.keys.epochs import FileEpochKeys
 from tallystick.errors import KeyUnknown, Misconfigured
 from tallystick.runtime import Millis, SystemRandomness
@@ -62,6 +63,25 @@ def test_a_second_process_reads_and_makes_nothing(keys: FileEpochKeys, tmp_path:
     epoch = keys.current(NOW)
     assert reader.current(NOW) == epoch
     assert reader.key(epoch).secret == keys.key(epoch).secret
+
+
+def test_processes_that_share_a_directory_seal_under_one_key_of_an_epoch(
+    keys: FileEpochKeys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = FileEpochKeys(tmp_path / "epochs", SystemRandomness())
+    monkeypatch.setattr(KeyDirectory, "names", lambda _: [])  # neither sees the other one's in time
+    assert keys.current(NOW) == other.current(NOW)
+    assert keys.key(f"ep_{START}") == other.key(f"ep_{START}")
+
+
+def test_what_one_process_destroyed_no_other_one_keeps(keys: FileEpochKeys, tmp_path: Path) -> None:
+    other = FileEpochKeys(tmp_path / "epochs", SystemRandomness())
+    epoch = keys.current(NOW)
+    other.key(epoch)
+    assert [epoch] == keys.destroy_before(Millis(START + limits.EPOCH_KEPT_MS))
+    assert [] == other.destroy_before(Millis(START + limits.EPOCH_KEPT_MS))
+    with pytest.raises(KeyUnknown):
+        other.key(epoch)
 
 
 def test_a_stray_or_damaged_file_stops_the_process(keys: FileEpochKeys, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tallystick.adapters.keys import directory
 from tallystick.adapters.keys.directory import FILE_MAX, UNFINISHED, KeyDirectory
 from tallystick.errors import AlreadyExists, Misconfigured, NotFound
 
@@ -62,7 +63,7 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytes
         raise OSError("no space left")
 
     with KeyDirectory(tmp_path / "keys", write=True) as files:
-        monkeypatch.setattr(os, "rename", full_disk)
+        monkeypatch.setattr(os, "link", full_disk)
         with pytest.raises(OSError, match="no space left"):
             files.create("one", b"key")
     assert list((tmp_path / "keys").iterdir()) == []
@@ -122,6 +123,69 @@ def test_one_process_writes_and_others_may_read(tmp_path: Path) -> None:
         with KeyDirectory(tmp_path / "keys", write=False) as reader:
             assert reader.read("one") == b"key"
     KeyDirectory(tmp_path / "keys", write=True).close()
+
+
+def test_who_shares_a_directory_lets_in_others_who_share_it_and_nobody_who_wants_it_alone(tmp_path: Path) -> None:
+    with shared(tmp_path) as one, shared(tmp_path) as other:
+        one.create("one", b"key")
+        assert b"key" == other.adopt("one")
+        with pytest.raises(AlreadyExists):
+            other.create("one", b"another")
+        with pytest.raises(Misconfigured, match="another process"):
+            KeyDirectory(tmp_path / "keys", write=True)
+    with KeyDirectory(tmp_path / "keys", write=True) as alone:
+        assert b"key" == alone.read("one")
+
+
+def test_who_has_a_directory_alone_keeps_out_who_would_share_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directory, "LOCK_TRIES", 2)
+    with KeyDirectory(tmp_path / "keys", write=True), pytest.raises(Misconfigured, match="another process"):
+        shared(tmp_path)
+
+
+def test_of_two_who_create_one_file_at_once_the_first_ones_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with shared(tmp_path) as one, shared(tmp_path) as other:
+        monkeypatch.setattr(other, "names", list)  # it looked before the other one's was there
+        one.create("one", b"key")
+        with pytest.raises(AlreadyExists):
+            other.create("one", b"another")
+        assert b"key" == other.read("one")
+    assert ["one"] == [path.name for path in (tmp_path / "keys").iterdir()]
+
+
+def test_what_another_process_writes_just_now_is_left_to_it_for_a_while(tmp_path: Path) -> None:
+    with shared(tmp_path):
+        left = tmp_path / "keys" / f"{UNFINISHED}0123"
+        left.touch(mode=0o600)
+        shared(tmp_path).close()
+        assert left.exists()
+        os.utime(left, (0, 0))
+        shared(tmp_path).close()
+        assert not left.exists()
+
+
+def test_a_crash_amid_a_creation_leaves_no_copy_beyond_the_destruction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with shared(tmp_path) as files:
+        with monkeypatch.context() as crash:
+            crash.setattr(os, "unlink", stop)
+            with pytest.raises(KeyboardInterrupt):
+                files.create("one", b"key")
+        files.destroy("one")
+    assert {bytes(3)} >= {path.read_bytes() for path in (tmp_path / "keys").iterdir()}
+
+
+def stop(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def shared(tmp_path: Path) -> KeyDirectory:
+    return KeyDirectory(tmp_path / "keys", write=True, shared=True)
 
 
 def test_a_reader_makes_no_directory(tmp_path: Path) -> None:

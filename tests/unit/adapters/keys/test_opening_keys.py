@@ -12,7 +12,7 @@ from tallystick.crypto.hpke import Suite, seal
 from tallystick.crypto.jose import seal_jwe, verify_jws
 from tallystick.crypto.signing import Ed25519Private, load_public
 from tallystick.errors import EnvelopeUnopenable, KeyUnknown, Misconfigured, Unavailable
-from tallystick.runtime import Millis, SystemRandomness
+from tallystick.runtime import Millis
 from tallystick.wire.keys import IDENTITY_KID, JWE_SUITE, LIST_TYPE, KeyList, PublishedKey
 
 NOW = Millis(1_767_268_800_000)
@@ -21,9 +21,7 @@ IDENTITY = Ed25519Private()
 
 
 def open_keys(tmp_path: Path, *, write: bool = True) -> FileOpeningKeys:
-    return FileOpeningKeys(
-        tmp_path / "opening", lambda: IDENTITY, SystemRandomness(), policies=("card", "login"), write=write
-    )
+    return FileOpeningKeys(tmp_path / "opening", lambda: IDENTITY, policies=("card", "login"), write=write)
 
 
 @pytest.fixture
@@ -125,8 +123,45 @@ def test_a_second_process_reads_the_list_and_opens_while_the_platform_writes(
 ) -> None:
     reader = open_keys(tmp_path, write=False)
     assert listed(reader, NOW) == listed(keys, NOW)
-    with pytest.raises(Misconfigured, match="another process"):
-        open_keys(tmp_path)
+
+
+def test_processes_that_share_a_directory_publish_the_same_keys_and_open_each_others(
+    keys: FileOpeningKeys, tmp_path: Path
+) -> None:
+    other = open_keys(tmp_path)
+    assert listed(keys, NOW) == listed(other, NOW)
+    later = Millis(NOW + limits.OPENING_KEY_LIFE_MS)
+    keys.rotate(later)
+    (newest, *_) = listed(keys, later).keys
+    assert b"part" == other.opener(newest.id, later).open(sealed_for(newest), b"info")
+    other.rotate(later)
+    assert listed(keys, later).keys == listed(other, later).keys
+    assert 2 * len(SUITES) == len(list((tmp_path / "opening").iterdir()))
+
+
+def test_of_processes_that_make_a_successor_at_once_all_take_the_first_ones(tmp_path: Path) -> None:
+    several = [open_keys(tmp_path) for _ in range(3)]
+    for keys in several:
+        keys._look = lambda: None  # type: ignore[method-assign]  # none sees the others' in time
+    for keys in several:
+        keys.rotate(NOW)
+    assert len(SUITES) == len(list((tmp_path / "opening").iterdir()))
+    first = several[0].published(NOW)
+    assert [first] * 3 == [keys.published(NOW) for keys in several]
+
+
+def test_a_key_that_one_process_destroyed_no_other_one_opens_with(keys: FileOpeningKeys, tmp_path: Path) -> None:
+    other, (key, *_) = open_keys(tmp_path), listed(keys, NOW).keys
+    keys.rotate(END)
+    other.rotate(END)
+    with pytest.raises(KeyUnknown):
+        other.opener(key.id, NOW)
+
+
+@pytest.mark.parametrize("key_id", ["../keys/identity-1.key", "pk_", "pk_x", "", "pk_" + "A" * 32])
+def test_what_names_no_key_is_no_file_name(keys: FileOpeningKeys, key_id: str) -> None:
+    with pytest.raises(KeyUnknown):
+        keys.opener(key_id, NOW)
 
 
 def test_without_keys_nothing_is_published(tmp_path: Path) -> None:
@@ -146,7 +181,7 @@ def test_a_damaged_key_file_stops_the_process(tmp_path: Path, content: bytes) ->
 
 def test_the_list_is_signed_by_the_identity_key_of_the_moment(tmp_path: Path) -> None:
     signing = [IDENTITY]
-    keys = FileOpeningKeys(tmp_path / "opening", lambda: signing[0], SystemRandomness())
+    keys = FileOpeningKeys(tmp_path / "opening", lambda: signing[0])
     keys.rotate(NOW)
     before = keys.published(NOW)
     signing[0] = Ed25519Private()
@@ -156,7 +191,7 @@ def test_the_list_is_signed_by_the_identity_key_of_the_moment(tmp_path: Path) ->
 
 def test_new_keys_are_published_when_asked_and_the_earlier_ones_still_open(tmp_path: Path) -> None:
     asked = [Millis(0)]
-    keys = FileOpeningKeys(tmp_path / "opening", lambda: IDENTITY, SystemRandomness(), asked_at=lambda: asked[0])
+    keys = FileOpeningKeys(tmp_path / "opening", lambda: IDENTITY, asked_at=lambda: asked[0])
     keys.rotate(NOW)
     before = keys.published(NOW)
     asked[0] = Millis(NOW + 5)

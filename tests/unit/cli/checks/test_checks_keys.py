@@ -65,7 +65,7 @@ def test_an_at_rest_key_that_outlived_its_epoch_is_counted(
 def test_part_opening_keys_that_nothing_rotates_are_counted(fault: Fault, platform: Path) -> None:
     now = SystemClock().now()
     identity = FileKeyring.load(platform / "keys").identity
-    keys = FileOpeningKeys(platform / "opening", lambda: identity, SystemRandomness())
+    keys = FileOpeningKeys(platform / "opening", lambda: identity)
     keys.rotate(Millis(now - OPENING_KEPT_MS - HOUR_MS))
     assert "3 of 3 part-opening keys are older than their life: nothing rotates them" == fault("part-opening keys")
     keys.rotate(now)

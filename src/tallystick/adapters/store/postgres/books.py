@@ -12,6 +12,7 @@ from tallystick.adapters.store.postgres.intents import PostgresIntents
 from tallystick.adapters.store.postgres.kept import PostgresKept
 from tallystick.adapters.store.postgres.limits import PostgresLimits
 from tallystick.adapters.store.postgres.merchants import PostgresMerchants
+from tallystick.adapters.store.postgres.nodes import PostgresNodes
 from tallystick.adapters.store.postgres.notices import PostgresNotices
 from tallystick.adapters.store.postgres.parts import PostgresParts
 from tallystick.adapters.store.postgres.payments import PostgresPayments
@@ -32,6 +33,7 @@ class PostgresBooks(
     PostgresBacklog,
     PostgresClaims,
     PostgresIntents,
+    PostgresNodes,
     PostgresPulls,
     PostgresReplay,
     PostgresWebhooks,

@@ -49,9 +49,9 @@ class PostgresIntents(PostgresBook):
         """List the intents of a payment by `n`."""
         return [from_row(row) for row in await self._rows("intents", payment_id)]
 
-    async def sending_intents(self, kind: IntentKind, limit: int) -> list[Intent]:
-        """List intents of a kind that are SENDING, oldest first: after a crash an outcome is open."""
-        return [from_row(row) for row in await self._rows("sending_intents", kind.value, limit)]
+    async def lost_intents(self, before: Millis, limit: int) -> list[Intent]:
+        """List authorisations that are SENDING and that nobody sends any more, oldest first: their outcome is open."""
+        return [from_row(row) for row in await self._rows("lost_intents", before, limit)]
 
     async def due_intents(self, now: Millis, limit: int) -> list[Intent]:
         """List inquiries and reversals that are SENDING and due at `now`, longest due first."""
@@ -88,13 +88,14 @@ def to_row(intent: Intent) -> Row:
         intent.due_at,
         intent.epoch,
         intent.account,
+        intent.node,
     )
 
 
 def from_row(row: Row) -> Intent:
     """Read an intent back."""
     payment_id, n, back_end, stan, rrn, key, at, table_version, digest, state, code, settled_at, *rest = row
-    kind, about, tries, due_at, epoch, account = rest
+    kind, about, tries, due_at, epoch, account, node = rest
     return Intent(
         payment_id=payment_id,
         n=n,
@@ -111,4 +112,5 @@ def from_row(row: Row) -> Intent:
         due_at=due_at,
         epoch=epoch,
         account=account,
+        node=node,
     )

@@ -81,6 +81,12 @@ class PostgresPayments(PostgresEvents):
         """List payments without a fate whose `expires_at` is not after `now`, longest expired first."""
         return [payment_id for (payment_id,) in await self._rows("expired_payments", now, limit)]
 
+    async def claim_joined(self, before: Millis, now: Millis, limit: int) -> list[Payment]:
+        """Take the JOINED payments longest untouched, if nobody touched them since `before`; each is now touched."""
+        rows = await self._rows("claim_joined", before, now, limit)
+        self._changed += len(rows)
+        return [from_row(row) for row in rows]
+
     async def payments_in(self, state: PaymentState, limit: int) -> list[Payment]:
         """List payments in one state, longest unchanged first."""
         rows = await self._rows(IN_STATE.get(state, "payments_in"), state.value, limit)

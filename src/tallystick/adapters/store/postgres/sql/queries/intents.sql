@@ -5,8 +5,8 @@ RETURNING last
 
 -- name: add_intent
 INSERT INTO intent (payment_id, n, back_end, stan, rrn, key, at, table_version, digest, state, code, settled_at, kind, about,
-  tries, due_at, epoch, account)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+  tries, due_at, epoch, account, node)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
 ON CONFLICT DO NOTHING
 
 -- name: settle_intent
@@ -20,17 +20,19 @@ WHERE payment_id = $3 AND n = $4 AND tries = $5 AND state = 'sending' AND kind <
 
 -- name: intents
 SELECT payment_id, n, back_end, stan, rrn, key, at, table_version, digest, state, code, settled_at, kind, about, tries,
-  due_at, epoch, account
+  due_at, epoch, account, node
 FROM intent WHERE payment_id = $1 ORDER BY n
 
--- name: sending_intents
+-- name: lost_intents
 SELECT payment_id, n, back_end, stan, rrn, key, at, table_version, digest, state, code, settled_at, kind, about, tries,
-  due_at, epoch, account
-FROM intent WHERE state = 'sending' AND kind = $1 ORDER BY seq LIMIT $2
+  due_at, epoch, account, node
+FROM intent WHERE state = 'sending' AND kind = 'authorisation'
+  AND (at <= $1 OR (node IS NOT NULL AND NOT EXISTS (SELECT 1 FROM node WHERE node.id = intent.node)))
+ORDER BY seq LIMIT $2
 
 -- name: due_intents
 SELECT payment_id, n, back_end, stan, rrn, key, at, table_version, digest, state, code, settled_at, kind, about, tries,
-  due_at, epoch, account
+  due_at, epoch, account, node
 FROM intent WHERE state = 'sending' AND kind <> 'authorisation' AND due_at <= $1 ORDER BY due_at, seq LIMIT $2
 
 -- name: unsettled_intents

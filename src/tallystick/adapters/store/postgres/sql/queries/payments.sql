@@ -24,6 +24,13 @@ UPDATE payment SET fate = $2, state = $2, updated_at = $3 WHERE id = $1 AND fate
 UPDATE payment SET state = $1, back_end = $2, response_code = $3, reason = $4, updated_at = $5
 WHERE id = $6 AND state = $7 AND fate = 'joined'
 
+-- name: claim_joined
+UPDATE payment SET updated_at = $2 WHERE id IN (
+  SELECT id FROM payment WHERE state = 'joined' AND updated_at <= $1 ORDER BY updated_at, seq LIMIT $3
+  FOR UPDATE SKIP LOCKED)
+RETURNING id, policy, element_kind, element_digest, element_institution, claimed, opened_at, expires_at, state, fate,
+  contested, owner, user_id, ordered, allowed, back_end, response_code, reason, updated_at, order_mac
+
 -- name: expired_payments
 SELECT id FROM payment WHERE fate IS NULL AND expires_at <= $1 ORDER BY expires_at, seq LIMIT $2
 
