@@ -1,6 +1,7 @@
 """Open the database file: settings of the connection, and migrations.
 
-The schema is the sum of `sql/NNNN_*.sql` in order; `PRAGMA user_version` counts how many were applied.
+The schema is the sum of `sql/NNNN_*.sql` in order; `PRAGMA user_version` counts how many were applied. Two releases
+that follow each other may use one database side by side (docs/operations/upgrade.md).
 """
 
 import os
@@ -8,9 +9,13 @@ import sqlite3
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from tallystick.errors import Misconfigured
+
+PRE: Final = "pre"
+POST: Final = "post"
+PHASES_FROM: Final = 21  # number of the script from which on the database notes what it has seen
 
 BUSY_TIMEOUT_S: Final = 5.0  # s to wait for another process (the CLI) that writes to the same file
 WAL_PAGES: Final = 8_000  # pages of 4 KiB in the log before SQLite moves them into the database; fewer cost more writes
@@ -36,7 +41,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """Open or create the database and bring its schema up to date.
 
     A new file is readable by its owner only; SQLite gives the log beside it the same mode. Raises Misconfigured when
-    the file cannot be opened, is no database, or was written by a newer release.
+    the file cannot be opened, is no database, or was brought too far by a later release.
     """
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -56,25 +61,39 @@ def connect(path: Path) -> sqlite3.Connection:
     return db
 
 
-def migrations() -> list[str]:
-    """Read the packaged migrations in the order of their numbers."""
+class Script(NamedTuple):
+    """One migration. `post` takes away what the release before no longer uses; `pre` only adds."""
+
+    number: int
+    phase: str
+    text: str
+
+
+def migrations() -> list[Script]:
+    """Read the packaged migrations in the order of their numbers: `NNNN_name.sql` is `pre`, `NNNN_name.post.sql`."""
     folder = resources.files("tallystick.adapters.store") / "sql"
-    scripts = sorted(folder.iterdir(), key=lambda script: script.name)
-    return [script.read_text(encoding="utf-8") for script in scripts if script.name.endswith(".sql")]
+    found = sorted((script.name, script) for script in folder.iterdir() if script.name.endswith(".sql"))
+    return [
+        Script(number, POST if name.endswith(f".{POST}.sql") else PRE, script.read_text(encoding="utf-8"))
+        for number, (name, script) in enumerate(found, 1)
+    ]
 
 
-def migrate(db: sqlite3.Connection, scripts: list[str]) -> None:
+def migrate(db: sqlite3.Connection, scripts: list[Script]) -> None:
     """Apply the scripts this database has not seen, all or none, while no other process can do the same.
 
-    Raises Misconfigured when the database has seen more scripts than there are: an older release must not write to it.
+    Processes of the release before may be using it: every script leaves them working. A database that a later release
+    has brought further is left as it is; raises Misconfigured when this one may not use it.
     """
     db.execute("BEGIN IMMEDIATE")
     try:
         seen = schema_version(db, len(scripts))
         for script in scripts[seen:]:
-            for statement in statements(script):
+            for statement in statements(script.text):
                 db.execute(statement)
-        db.execute(f"PRAGMA user_version = {len(scripts)}")
+            if script.number > PHASES_FROM:
+                db.execute("INSERT INTO schema_migration (number, phase) VALUES (?, ?)", (script.number, script.phase))
+        db.execute(f"PRAGMA user_version = {max(seen, len(scripts))}")
         db.execute("COMMIT")
     except BaseException:
         db.execute("ROLLBACK")
@@ -82,11 +101,21 @@ def migrate(db: sqlite3.Connection, scripts: list[str]) -> None:
 
 
 def schema_version(db: sqlite3.Connection, known: int) -> int:
-    """Return how many scripts the database has seen; raises Misconfigured when that is more than are known."""
+    """Return how many scripts the database has seen.
+
+    Scripts beyond those `known` are the next release's as long as all of them only add. Raises Misconfigured when one
+    took away: then what this release uses may be gone.
+    """
     seen: int = db.execute("PRAGMA user_version").fetchone()[0]
-    if seen > known:
+    if seen > known and _taken_away(db, known):
         raise Misconfigured(f"the store has schema {seen}, this release knows {known}: run a newer release")
     return seen
+
+
+def _taken_away(db: sqlite3.Connection, known: int) -> bool:
+    """Tell whether a script beyond those known took something away; one that nothing is known of counts as such."""
+    rows = db.execute("SELECT phase FROM schema_migration WHERE number > ?", (known,)).fetchall()
+    return not rows or any(phase != PRE for (phase,) in rows)
 
 
 def statements(script: str) -> Iterator[str]:

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tallystick.adapters.store.sqlite_open import connect, migrate, migrations, statements
+from tallystick.adapters.store import sqlite_open
+from tallystick.adapters.store.sqlite import SqliteStore
+from tallystick.adapters.store.sqlite_open import PHASES_FROM, Script, connect, migrate, migrations, statements
 from tallystick.errors import Misconfigured
+
+IDS = ("11111111", "22222222", "33333333")
 
 
 @pytest.fixture
@@ -28,7 +32,7 @@ def version(db: sqlite3.Connection) -> int:
 
 def test_the_schema_is_the_sum_of_the_migrations(tmp_path: Path, empty: sqlite3.Connection) -> None:
     for script in migrations():
-        empty.executescript(script)
+        empty.executescript(script.text)
 
     db = connect(tmp_path / "store.db")
     assert schema(empty) == schema(db)
@@ -68,10 +72,14 @@ def test_a_database_of_a_newer_release_is_refused_and_left_as_it_is(tmp_path: Pa
     left.close()
 
 
+def scripts(*texts: str) -> list[Script]:
+    return [Script(number, "pre", text) for number, text in enumerate(texts, 1)]
+
+
 def test_only_the_scripts_not_seen_yet_are_applied(empty: sqlite3.Connection) -> None:
     first, second = "CREATE TABLE a (x);\nCREATE TABLE b (x);\n", "CREATE TABLE c (x);\n"
-    migrate(empty, [first])
-    migrate(empty, [first, second])
+    migrate(empty, scripts(first))
+    migrate(empty, scripts(first, second))
 
     assert {"a", "b", "c"} == {name for _, name, _ in schema(empty)}
     assert version(empty) == 2
@@ -79,10 +87,64 @@ def test_only_the_scripts_not_seen_yet_are_applied(empty: sqlite3.Connection) ->
 
 def test_scripts_are_applied_all_or_none(empty: sqlite3.Connection) -> None:
     with pytest.raises(sqlite3.OperationalError):
-        migrate(empty, ["CREATE TABLE a (x);\n", "CREATE TABLE b (x);\nCREATE TABLE b (x);\n"])
+        migrate(empty, scripts("CREATE TABLE a (x);\n", "CREATE TABLE b (x);\nCREATE TABLE b (x);\n"))
 
     assert schema(empty) == set()
     assert version(empty) == 0
+
+
+# The release before, the next one, and the one after that, on one file
+
+
+def next_release(monkeypatch: pytest.MonkeyPatch, *phases: str) -> None:
+    """Let this process be a later release: it has one script more for each phase."""
+    known = migrations()
+    texts = {"pre": "ALTER TABLE connector ADD COLUMN more_{} TEXT;\n", "post": "DROP TABLE tally;\n"}
+    more = [Script(number, phase, texts[phase].format(number)) for number, phase in enumerate(phases, len(known) + 1)]
+    monkeypatch.setattr(sqlite_open, "migrations", lambda: [*known, *more])
+
+
+async def test_a_process_of_the_release_before_goes_on_and_starts_again_on_what_the_next_release_only_added_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = SqliteStore(tmp_path / "store.db")
+    await before.transact(lambda books: books.put_connector_settings("11111111", b"old"))
+    with monkeypatch.context() as later:
+        next_release(later, "pre", "pre")
+        after = SqliteStore(tmp_path / "store.db")
+    await before.transact(lambda books: books.put_connector_settings("22222222", b"old"))
+    await after.transact(lambda books: books.put_connector_settings("33333333", b"new"))
+    again = SqliteStore(tmp_path / "store.db")
+    for store in (before, after, again):
+        found = [await store.read(lambda books, each=each: books.connector_settings(each)) for each in IDS]
+        assert [b"old", b"old", b"new"] == found
+    for store in (before, after, again):
+        await store.aclose()
+    with sqlite3.connect(tmp_path / "store.db") as left:
+        assert version(left) == len(migrations()) + 2, "an older process takes no number back"
+    left.close()
+
+
+def test_a_release_after_the_next_one_takes_away_and_is_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as later:
+        next_release(later, "pre", "post")
+        connect(tmp_path / "store.db").close()
+        connect(tmp_path / "store.db").close()
+    with pytest.raises(Misconfigured, match="run a newer release"):
+        connect(tmp_path / "store.db")
+
+
+def test_what_each_script_beyond_the_first_does_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "schema_migration" in migrations()[PHASES_FROM - 1].text
+    next_release(monkeypatch, "pre", "post")
+    db = connect(tmp_path / "store.db")
+    known = [each for each in sqlite_open.migrations() if each.number > PHASES_FROM]
+    assert [(each.number, each.phase) for each in known] == db.execute(
+        "SELECT number, phase FROM schema_migration ORDER BY number"
+    ).fetchall()
+    db.close()
 
 
 def test_a_script_is_split_at_the_ends_of_its_statements_only() -> None:
