@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import os
 import re
+import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -74,6 +76,28 @@ class Live:
 
     async def kill(self) -> None:
         await self.child.kill()
+
+    @property
+    def pid(self) -> int:
+        """Return the process that was started: the one that serves, or with several workers their supervisor."""
+        process = self.child._process
+        assert process is not None
+        return process.pid
+
+    def signal(self, number: int = signal.SIGTERM) -> None:
+        """Tell that process something."""
+        os.kill(self.pid, number)
+
+    async def ended(self) -> int:
+        """Wait for its end; returns its exit code."""
+        process = self.child._process
+        assert process is not None
+        async with asyncio.timeout(SETTLE_TIMEOUT_S):
+            return await process.wait()
+
+    def workers(self) -> list[int]:
+        """Return the processes of the workers, oldest first; only with `workers` above one."""
+        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
 
     async def disconnect(self) -> None:
         while self.clients:
@@ -178,11 +202,16 @@ def a_payment(amount: int) -> tuple[PartContent, PartContent]:
 
 
 @contextlib.asynccontextmanager
-async def live_platform(home: Path, *, delay_s: float = 1.0) -> AsyncIterator[Live]:
-    """Make, furnish and start a platform; `delay_s` is how late a late answer of the bank comes."""
+async def live_platform(
+    home: Path, *, delay_s: float = 1.0, workers: int = 1, settings: str = ""
+) -> AsyncIterator[Live]:
+    """Make, furnish and start a platform.
+
+    `delay_s` is how late a late answer of the bank comes, `settings` are more lines of TOML.
+    """
     data = home / "data"
-    create(data, SETTINGS)
-    arguments = ["tallystick.cli.main", "--data", str(data), "serve"]
+    create(data, SETTINGS + settings)
+    arguments = ["tallystick.cli.main", "--data", str(data), "serve", "--workers", str(workers)]
     async with contextlib.AsyncExitStack() as stack:
         async with office(data, config.load(data, {})) as desk:
             sandbox, bank = await connected_bank(desk, home, delay_s)
