@@ -11,7 +11,6 @@ import pytest
 import tiny_worker
 
 from tallystick import config
-from tallystick.adapters.loopback import LoopbackAsker
 from tallystick.bootstrap.supervising import Supervised, supervising
 from tallystick.errors import Misconfigured
 from tallystick.service import sockets
@@ -116,19 +115,15 @@ async def test_processes_whose_supervisor_is_gone_leave_by_themselves(node: Supe
 
 
 async def test_a_node_is_ready_while_one_process_is_and_never_once_it_drains(node: Supervised) -> None:
-    asker = LoopbackAsker()
-    desk = NodeDesk(node.supervisor, asker)
-    try:
-        assert () == await desk.faults()
-        node.supervisor.seats[1].process = None  # as while it is started again
-        assert () == await desk.faults()
-        metrics = (await ask(desk.app(), "GET", "/metrics")).body.decode().splitlines()
-        assert 'tallystick_worker_restarts_total{worker="2"} 0' in metrics
-        node.supervisor.stopping = True
-        assert ("draining",) == await desk.faults()
-        assert 503 == (await ask(desk.app(), "GET", "/readyz")).status
-    finally:
-        await asker.aclose()
+    desk = NodeDesk(node.supervisor)
+    assert () == await desk.faults()
+    node.supervisor.seats[1].process = None  # as while it is started again
+    assert () == await desk.faults()
+    metrics = (await ask(desk.app(), "GET", "/metrics")).body.decode().splitlines()
+    assert 'tallystick_worker_restarts_total{worker="2"} 0' in metrics
+    node.supervisor.stopping = True
+    assert ("draining",) == await desk.faults()
+    assert 503 == (await ask(desk.app(), "GET", "/readyz")).status
 
 
 async def test_a_node_does_not_start_when_a_process_does_not_and_gives_its_port_back(found: Path) -> None:

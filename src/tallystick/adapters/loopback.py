@@ -8,7 +8,7 @@ ANSWER_S: Final = 2.0  # s a process may take to answer a probe or a scrape
 
 
 class LoopbackAsker:
-    """Ask over HTTP on this machine (`service.node.Asker`)."""
+    """Ask over HTTP on this machine (`service.worker_process.Asker`)."""
 
     def __init__(self) -> None:
         self._http = httpx2.AsyncClient(trust_env=False, timeout=ANSWER_S)

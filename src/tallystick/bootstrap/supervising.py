@@ -41,17 +41,17 @@ async def supervising(settings: Settings, command: tuple[str, ...], count: int) 
     with contextlib.ExitStack() as bound:
         shared = {name: bound.enter_context(await _bind(*place)) for name, place in places(settings).items()}
 
+        asker = LoopbackAsker()
+
         async def launch(seat: int) -> WorkerProcess:
-            return await WorkerProcess.launch(command, seat, shared)
+            return await WorkerProcess.launch(command, seat, shared, asker)
 
         supervisor = Supervisor(launch, count, SystemClock(), shed_delay_s=settings.serve.shed_delay_s)
         own = metrics.bind(settings.metrics)
         async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(asker.aclose)
             if own is not None:
-                asker = LoopbackAsker()
-                stack.push_async_callback(asker.aclose)
-                desk = NodeDesk(supervisor, asker)
-                await stack.enter_async_context(Listener(desk.app(), bound=own, context=None))
+                await stack.enter_async_context(Listener(NodeDesk(supervisor).app(), bound=own, context=None))
             await supervisor.start()
             yield Supervised(supervisor, sockets.port_of(shared["gateway"]))
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 from starlette.requests import Request
@@ -12,7 +12,6 @@ from tallystick.service.handling import Endpoint, Response
 from tallystick.service.probes import probes
 from tallystick.service.readiness import DRAINING, OVERLOADED
 from tallystick.service.supervisor import Supervisor
-from tallystick.service.worker_process import WorkerProcess
 from tallystick.wire import metrics
 from tallystick.wire.metrics import Sample
 from tallystick.wire.probe import Ready
@@ -20,20 +19,11 @@ from tallystick.wire.probe import Ready
 NOBODY: Final = "no_worker"
 
 
-class Asker(Protocol):
-    """Whoever asks a process at its own metrics listener."""
-
-    async def get(self, port: int, path: str) -> bytes | None:
-        """Return the answer's body; None when none came in time."""
-        ...
-
-
 class NodeDesk:
     """Answer `GET /metrics`, `/readyz` and `/livez` for all processes of a supervisor."""
 
-    def __init__(self, supervisor: Supervisor, asker: Asker) -> None:
+    def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
-        self._asker = asker
 
     def app(self) -> Router:
         """Return the ASGI application."""
@@ -65,9 +55,7 @@ class NodeDesk:
     async def _ask(self, path: str) -> Mapping[str, bytes]:
         """Ask every process that there is; returns the answers by the number of the seat."""
         asked = {
-            str(seat.number): self._asker.get(seat.process.port, path)
-            for seat in self._supervisor.seats
-            if isinstance(seat.process, WorkerProcess)
+            str(seat.number): seat.process.ask(path) for seat in self._supervisor.seats if seat.process is not None
         }
         answers = await asyncio.gather(*asked.values())
         return {number: body for number, body in zip(asked, answers, strict=True) if body is not None}

@@ -17,7 +17,11 @@ from tallystick.runtime import Clock
 REST_FIRST_S: Final = 0.2  # s before a process that ended by itself is started again; doubles with each failure
 REST_MAX_S: Final = 30.0  # s it rests at most
 SETTLED_MS: Final = 60_000  # ms a process lives until its earlier failures are forgotten
+LOOK_EVERY_S: Final = 5.0  # s between two looks whether a process answers
+HUNG_LOOKS: Final = 6  # looks without an answer in a row after which it is killed: its lease ran out before
 END_MAX_S: Final = 90.0  # s a process may take to finish what is under way; longer than all graces within it together
+
+LIVE: Final = "/livez"
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +35,10 @@ class Process(Protocol):
 
     async def ended(self) -> int:
         """Return its exit code once it has ended; any number may wait."""
+        ...
+
+    async def ask(self, path: str) -> bytes | None:
+        """Return what its own metrics listener answers; None when no answer came in time."""
         ...
 
     def drain(self) -> None:
@@ -140,8 +148,12 @@ class Supervisor:
         _log.info("worker %d is ready", seat.number)
 
     async def _watch(self, seat: Held, process: Process) -> None:
-        """Start a process again that ended though nobody told it to."""
-        code = await process.ended()
+        """Start a process again that ended though nobody told it to, or was killed because it hung."""
+        looking = asyncio.create_task(self._look_after(seat, process))
+        try:
+            code = await process.ended()
+        finally:
+            looking.cancel()
         self._alive.discard(process)
         if seat.process is not process or self.stopping:
             return
@@ -151,6 +163,15 @@ class Supervisor:
         while seat.process is None:
             await self._clock.sleep(rest_s(seat.failures))
             await self._restart(seat)
+
+    async def _look_after(self, seat: Held, process: Process) -> None:
+        """Kill a process that answers no more: the connections it holds would wait for ever."""
+        missed = 0
+        while missed < HUNG_LOOKS:
+            await self._clock.sleep(LOOK_EVERY_S)
+            missed = 0 if await process.ask(LIVE) is not None else missed + 1
+        _log.error("worker %d answers no more, and is killed", seat.number)
+        process.kill()
 
     async def _restart(self, seat: Held) -> None:
         async with seat.turn:

@@ -13,7 +13,7 @@ import socket
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Mapping
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from tallystick.errors import Misconfigured
 from tallystick.service import sockets
@@ -24,16 +24,26 @@ READY: Final = b"READY "
 READY_MAX_S: Final = 60.0  # s from start until a process accepts requests, on a busy machine
 
 
+class Asker(Protocol):
+    """Whoever asks a process of this machine over HTTP."""
+
+    async def get(self, port: int, path: str) -> bytes | None:
+        """Return the answer's body, whatever its status; None when none came in time."""
+        ...
+
+
 class WorkerProcess:
     """Implement `supervisor.Process` by a child of this process, in a session of its own: Ctrl-C reaches us only."""
 
-    def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, port: int, asker: Asker) -> None:
         self._process = process
-        self.port = port
-        """Where it answers probes and tells its metrics, on the loopback address."""
+        self._port = port
+        self._asker = asker
 
     @classmethod
-    async def launch(cls, command: tuple[str, ...], seat: int, shared: Mapping[str, socket.socket]) -> Self:
+    async def launch(
+        cls, command: tuple[str, ...], seat: int, shared: Mapping[str, socket.socket], asker: Asker
+    ) -> Self:
         """Start a process by its command line, with the sockets that all share and one for its own metrics."""
         with sockets.bind("127.0.0.1", 0) as own:
             handed = {**shared, "metrics": own}
@@ -45,7 +55,7 @@ class WorkerProcess:
                 env={**os.environ, SEAT: str(seat), sockets.VARIABLE: sockets.hand_over(handed)},
                 start_new_session=True,
             )
-            return cls(process, sockets.port_of(own))
+            return cls(process, sockets.port_of(own), asker)
 
     @property
     def pid(self) -> int:
@@ -67,6 +77,10 @@ class WorkerProcess:
     async def ended(self) -> int:
         """Return its exit code, or minus the number of the signal that ended it."""
         return await self._process.wait()
+
+    async def ask(self, path: str) -> bytes | None:
+        """Ask at the socket that it was given for that, on the loopback address."""
+        return await self._asker.get(self._port, path)
 
     def drain(self) -> None:
         """Write the one word it knows."""

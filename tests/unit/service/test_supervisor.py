@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 import pytest
 
 from tallystick.errors import Misconfigured
-from tallystick.service.supervisor import END_MAX_S, REST_FIRST_S, REST_MAX_S, SETTLED_MS, Process, Supervisor, rest_s
+from tallystick.service.supervisor import (
+    END_MAX_S,
+    HUNG_LOOKS,
+    LOOK_EVERY_S,
+    REST_FIRST_S,
+    REST_MAX_S,
+    SETTLED_MS,
+    Process,
+    Supervisor,
+    rest_s,
+)
 from tallystick.testing.clock import VirtualClock
 
 STEP_MS = 100  # ms
@@ -22,7 +32,7 @@ class FakeProcess:
         self.name = f"{seat}.{number}"
         self._code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.begun = asyncio.Event()
-        self.fails = False
+        self.fails = self.hung = False
 
     async def ready(self) -> None:
         await self.begun.wait()
@@ -32,6 +42,10 @@ class FakeProcess:
 
     async def ended(self) -> int:
         return await asyncio.shield(self._code)
+
+    async def ask(self, path: str) -> bytes | None:
+        assert "/livez" == path
+        return None if self.hung else b"{}"
 
     def drain(self) -> None:
         self._house.note(f"{self.name} drain")
@@ -168,6 +182,20 @@ async def test_rests_grow_with_each_failure_to_a_bound_and_one_that_lived_long_b
     house.made["1.5"].die(1)
     await pass_s(house, REST_FIRST_S)
     assert ["1.6 ready"] == house.taken()
+
+
+async def test_one_that_answers_no_more_is_killed_and_replaced_and_one_that_answers_again_in_time_is_not(
+    supervisor: Supervisor, house: House
+) -> None:
+    await started(supervisor, house)
+    house.made["1.1"].hung = house.made["2.1"].hung = True
+    await pass_s(house, LOOK_EVERY_S * (HUNG_LOOKS - 1))
+    house.made["2.1"].hung = False
+    assert [] == house.taken()
+    await pass_s(house, LOOK_EVERY_S)
+    assert ["1.1 kill"] == house.taken()
+    await pass_s(house, LOOK_EVERY_S * HUNG_LOOKS)
+    assert ["1.2 ready"] == house.taken()
 
 
 async def test_a_roll_replaces_one_after_the_other_and_each_leaves_only_when_its_successor_is_ready(
