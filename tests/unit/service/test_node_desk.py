@@ -1,4 +1,4 @@
-"""What a supervisor tells of its processes: one ready is enough, one overloaded is too many, and metrics under labels."""
+"""What a supervisor tells of its processes: one that is ready is enough, one overloaded is too many."""
 
 from collections.abc import Mapping
 
