@@ -1,45 +1,68 @@
 """The command line `tallystick`: exit code 0 for done, 1 for refused or failed, 2 for wrong usage."""
 
+from importlib import import_module
 from pathlib import Path
+from typing import Final
 
 import click
 
-from tallystick.cli.apikey import apikey
 from tallystick.cli.app import App, Group, this_user
-from tallystick.cli.audit import audit
-from tallystick.cli.blast_radius import blast_radius
-from tallystick.cli.ca import ca
-from tallystick.cli.ceremony import ceremony
-from tallystick.cli.channel import channel
-from tallystick.cli.delivery import delivery
-from tallystick.cli.demo.command import demo
-from tallystick.cli.doctor import doctor
-from tallystick.cli.enrol import enrol
-from tallystick.cli.events import events
-from tallystick.cli.hsm import hsm
-from tallystick.cli.init import init
 from tallystick.cli.inputs import file_path
-from tallystick.cli.institution import institution
-from tallystick.cli.keys import keys
-from tallystick.cli.limits import limits
-from tallystick.cli.listen import listen, trigger
-from tallystick.cli.operator import operator as operators
-from tallystick.cli.pages import pages
-from tallystick.cli.part import part
-from tallystick.cli.payment import payment
-from tallystick.cli.pin import pin
-from tallystick.cli.proposals import group as proposals
-from tallystick.cli.prove_erasure import prove_erasure
-from tallystick.cli.receipt import receipt
-from tallystick.cli.routes import routes
-from tallystick.cli.serve import serve
-from tallystick.cli.test_mode import test
-from tallystick.cli.user import user
-from tallystick.cli.webhook import webhook
+
+COMMANDS: Final = {
+    "apikey": "apikey.apikey",
+    "audit": "audit.audit",
+    "blast-radius": "blast_radius.blast_radius",
+    "ca": "ca.ca",
+    "ceremony": "ceremony.ceremony",
+    "channel": "channel.channel",
+    "delivery": "delivery.delivery",
+    "demo": "demo.command.demo",
+    "doctor": "doctor.doctor",
+    "enrol": "enrol.enrol",
+    "events": "events.events",
+    "hsm": "hsm.hsm",
+    "init": "init.init",
+    "institution": "institution.institution",
+    "keys": "keys.keys",
+    "limits": "limits.limits",
+    "listen": "listen.listen",
+    "operator": "operator.operator",
+    "pages": "pages.pages",
+    "part": "part.part",
+    "payment": "payment.payment",
+    "pin": "pin.pin",
+    "proposals": "proposals.group",
+    "prove-erasure": "prove_erasure.prove_erasure",
+    "receipt": "receipt.receipt",
+    "routes": "routes.routes",
+    "serve": "serve.serve",
+    "test": "test_mode.test",
+    "trigger": "listen.trigger",
+    "user": "user.user",
+    "webhook": "webhook.webhook",
+}
+"""Where each command stands, below this package."""
+
+
+class OnDemand(Group):
+    """The commands in COMMANDS, each imported when it is asked for: a command waits for its own imports only."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # the signature is click's
+        """Name all commands."""
+        return [*COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # as above
+        """Import a command; None for a name that is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].rpartition(".")
+        found: click.Command = getattr(import_module(f"tallystick.cli.{module}"), name)
+        return found
 
 
 @click.group(
-    cls=Group,
+    cls=OnDemand,
     context_settings={"help_option_names": ["-h", "--help"]},
     examples="""
     tallystick demo
@@ -77,42 +100,6 @@ def cli(ctx: click.Context, data: Path, operator: str | None, operator_key: Path
     Exit code 0: done. 1: refused or failed; the message names the remedy. 2: wrong usage. NO_COLOR is respected.
     """
     ctx.obj = App(data, operator or this_user(), claim=operator, operator_key=operator_key)
-
-
-for command in (
-    apikey,
-    audit,
-    blast_radius,
-    ca,
-    ceremony,
-    channel,
-    delivery,
-    demo,
-    doctor,
-    enrol,
-    events,
-    hsm,
-    init,
-    institution,
-    keys,
-    limits,
-    operators,
-    pages,
-    part,
-    payment,
-    pin,
-    receipt,
-    proposals,
-    prove_erasure,
-    routes,
-    serve,
-    listen,
-    test,
-    trigger,
-    user,
-    webhook,
-):
-    cli.add_command(command)
 
 
 def main() -> None:
