@@ -3,7 +3,7 @@
 import contextlib
 import os
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,6 +40,8 @@ USERS = 8
 NODE = "node"
 NODE_SHARE = 0.5  # of all kills
 PASSWORD = "bamboo-kettle-92"
+KEEPS_NOTHING = ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
+CACHE = "PYTHONPYCACHEPREFIX"
 PIN_PROGRAM = "tallystick.adapters.pins.program"
 
 
@@ -120,6 +122,18 @@ async def _stored(books: Books) -> dict[int, list[Stored]]:
     return found
 
 
+@contextlib.contextmanager
+def compiled(home: Path) -> Iterator[None]:
+    """Let Python keep what it compiles, as an installed platform has it: a start takes half as long."""
+    before = {name: os.environ.pop(name) for name in KEEPS_NOTHING if name in os.environ}
+    os.environ[CACHE] = str(home / "compiled")
+    try:
+        yield
+    finally:
+        del os.environ[CACHE]
+        os.environ.update(before)
+
+
 @contextlib.asynccontextmanager
 async def world(home: Path, program: tuple[str, ...] = ("tallystick.cli.main",)) -> AsyncIterator[World]:
     """Make, furnish and start it all; `program` is what is started with `--data DIR serve`."""
@@ -128,6 +142,7 @@ async def world(home: Path, program: tuple[str, ...] = ("tallystick.cli.main",))
     arguments = [*program, "--data", str(data), "serve"]
     node = Child("the platform", arguments, home / "platform.log", {"PYTHONPATH": str(Path(__file__).parents[1])})
     async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(compiled(home))
         async with office(data, config.load(data, {})) as desk:
             parties = home / "back-ends"
             parties.mkdir()
