@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from kills.run import run
+from kills.world import Shape
 
 
 def main() -> None:
@@ -19,6 +20,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=None, help="of an earlier run, to choose the same kills again")
     parser.add_argument("--rate", type=float, default=20.0, help="payments begun a second")
     parser.add_argument("--only", action="append", default=[], help="kill only processes of this kind")
+    parser.add_argument("--nodes", type=int, default=1, help="processes `tallystick serve` on one store")
+    parser.add_argument("--workers", type=int, default=1, help="workers of each node")
+    parser.add_argument("--timers", type=int, default=0, help="processes `tallystick worker`")
+    parser.add_argument("--postgres", action="store_true", help="on a PostgreSQL server, which is killed as well")
     parser.add_argument("--folder", type=Path, help="work in this new folder, and keep it")
     given = parser.parse_args()
     seed = secrets.randbelow(2**32) if given.seed is None else given.seed
@@ -33,6 +38,7 @@ def main() -> None:
                 seed=seed,
                 rate=given.rate,
                 kinds=given.only,
+                shape=Shape(given.nodes, given.workers, given.timers, given.postgres),
                 say=lambda text: print(text, flush=True),
             )
         )

@@ -49,7 +49,10 @@ class Payers:
     held_up: int = 0
 
     def __post_init__(self) -> None:
-        self._clients = {name: TallystickClient.connect(profile) for name, profile in self.world.profiles.items()}
+        self._clients = {
+            name: [TallystickClient.connect(profile) for profile in profiles]
+            for name, profiles in self.world.profiles.items()
+        }
         self._free: asyncio.Queue[int] = asyncio.Queue()
         self._sending = 0
         self._over = False
@@ -60,7 +63,7 @@ class Payers:
     async def enrol(self) -> None:
         """Give each registered payer a dynamic number, as the institution that makes its own."""
         for user in range(USERS):
-            await self._clients["institution"].set_number(Secret(f"payer{user}"), number_of(user))
+            await self._clients["institution"][0].set_number(Secret(f"payer{user}"), number_of(user))
             self._free.put_nowait(user)
 
     async def run(self) -> None:
@@ -95,8 +98,9 @@ class Payers:
 
     async def close(self) -> None:
         """Close the connections."""
-        for client in self._clients.values():
-            await client.close()
+        for clients in self._clients.values():
+            for client in clients:
+                await client.close()
 
     async def _pay(self, told: Told, kind: Callable[[Told], Awaitable[None]]) -> None:
         try:
@@ -162,13 +166,13 @@ class Payers:
         return part
 
     async def _insist(self, channel: str, call: Callable[[TallystickClient], Awaitable[T]]) -> T:
-        """Call until the platform answers, as the SDK says: again, with the same key."""
+        """Call until some node answers, as the SDK says: again, with the same key."""
         self._sending += 1
         try:
             while self._patient:
                 begun = time.monotonic()
                 try:
-                    result = await call(self._clients[channel])
+                    result = await call(self.choice.choice(self._clients[channel]))
                 except PlatformUnreachable:
                     self.repeats["no answer"] += 1
                 except PlatformProblem as problem:
@@ -187,7 +191,7 @@ class Payers:
         wait_s, status = LOOK_FIRST_S, "never asked"
         while self._patient and status not in FINAL_STATES:
             try:
-                status = (await self._clients[channel].part_status(part)).status
+                status = (await self.choice.choice(self._clients[channel]).part_status(part)).status
             except PlatformUnreachable:
                 status = "no answer"
             if status in FINAL_STATES:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import random
 import statistics
 import subprocess
@@ -16,7 +17,7 @@ from typing import Any, Final
 from kills import processes
 from kills.judge import Fault, Stored, Told, judge
 from kills.payers import Payers
-from kills.world import NODE, PASSWORD, World, world
+from kills.world import NODE, PASSWORD, Shape, World, world
 from tallystick.cli.demo import back_ends
 from tallystick.testing.sandbox.record import Entry
 
@@ -30,6 +31,7 @@ CANARIES: Final = {
     "account secret": back_ends.ACCOUNT_SECRET,
     "password": PASSWORD,
 }
+ONE_NODE: Final = Shape()
 COMMAND: Final = (sys.executable, "-m", "tallystick.cli.main")
 
 Say = Callable[[str], None]
@@ -83,6 +85,7 @@ async def run(
     seed: int,
     rate: float,
     kinds: Sequence[str] = (),
+    shape: Shape = ONE_NODE,
     program: tuple[str, ...] = ("tallystick.cli.main",),
     settle_s: float = SETTLE_S,
     examine: bool = True,
@@ -94,7 +97,7 @@ async def run(
     commands verify the audit chain and look for secrets.
     """
     began, choice = time.monotonic(), random.Random(seed)  # noqa: S311 - a seed makes a run repeatable
-    async with world(home, program) as made:
+    async with world(home, shape, program) as made:
         payers = Payers(made, random.Random(choice.random()), rate)  # noqa: S311 - as above
         evidence = Evidence(seed, payers.told, [], {}, repeats=payers.repeats)
         try:
@@ -110,10 +113,10 @@ async def run(
         finally:
             await payers.close()
         say(f"judging, after {time.monotonic() - began:.0f} s")
-        await made.node.stop()
+        await made.stop()
         evidence.records, evidence.stored = made.records(), await made.stored()
-    evidence.faults += judge(evidence.told, evidence.records, evidence.stored)
-    evidence.faults += _examined(home, made.data) if examine else []
+        evidence.faults += judge(evidence.told, evidence.records, evidence.stored)
+        evidence.faults += _examined(made) if examine else []
     left = await processes.survivors(processes.of(made.data) + processes.of(home / "back-ends"))
     evidence.faults += [_strange(f"still runs: {line}") for line in left]
     evidence.held_up, evidence.seconds = payers.held_up, time.monotonic() - began
@@ -150,18 +153,20 @@ async def _accepted(payers: Payers, since: float) -> float | None:
     return None
 
 
-def _examined(home: Path, data: Path) -> list[Fault]:
+def _examined(made: World) -> list[Fault]:
     """Let the product's own commands say whether the audit chain is whole and no secret of an ended payment is left."""
-    canaries = home / "canaries.json"
+    canaries = made.home / "canaries.json"
     canaries.touch(0o600)
     canaries.write_text(json.dumps(CANARIES))
+    logs = [argument for log in made.home.glob("*.log") for argument in ("--also", str(log))]
     faults = []
-    for arguments in (
-        ("audit", "verify"),
-        ("prove-erasure", "--canaries", str(canaries), "--also", str(home / "platform.log")),
-    ):
+    for arguments in (("audit", "verify"), ("prove-erasure", "--canaries", str(canaries), *logs)):
         done = subprocess.run(  # noqa: S603 - our own command
-            [*COMMAND, "--data", str(data), *arguments, "--json"], capture_output=True, text=True, check=False
+            [*COMMAND, "--data", str(made.data), *arguments, "--json"],
+            env={**os.environ, **made.environment},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             faults.append(_strange(f"{arguments[0]}: {done.stdout[-2000:]} {done.stderr[-500:]}"))

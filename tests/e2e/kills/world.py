@@ -1,10 +1,12 @@
 """A platform, its back ends and its channels, each a process of its own that may be killed and started again."""
 
+import asyncio
 import contextlib
 import os
 import random
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kills import processes
@@ -26,6 +28,7 @@ from tallystick.routing.model import NumberPolicy
 from tallystick.sdk.settings import Profile, load_profile
 from tallystick.secret import Secret
 from tallystick.security.access_keys import KeyringAccess
+from tallystick.testing.postgres_server import FAST, PostgresServer, postgres_server
 from tallystick.testing.sandbox import record
 from tallystick.testing.sandbox.record import Entry
 from tallystick.vault.model import AccountCredential, Contact
@@ -37,12 +40,15 @@ CHANNELS = {
     "merchant": (ChannelKind.MERCHANT, "order"),
 }
 USERS = 8
-NODE = "node"
-NODE_SHARE = 0.5  # of all kills
+NODE, WORKER, TIMERS, DATABASE = "node", "worker of a node", "timers", "database"
+SERVING = frozenset({NODE, WORKER})
+SERVING_SHARE = 0.5  # of all kills
+HELPERS = {"adapters.pins": "PIN process", "adapters.passwords": "password process", " serve": WORKER}
+"""How a process below one of the platform's is known, by its command line."""
+
 PASSWORD = "bamboo-kettle-92"
 KEEPS_NOTHING = ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
 CACHE = "PYTHONPYCACHEPREFIX"
-PIN_PROGRAM = "tallystick.adapters.pins.program"
 
 
 @dataclass
@@ -55,15 +61,31 @@ class Victim:
     again: Callable[[], Awaitable[object]] | None = None
 
 
+@dataclass(frozen=True)
+class Shape:
+    """How many processes a platform has: `nodes` that serve, each with so many `workers`, and `timers` that only work.
+
+    They share one SQLite file, or one PostgreSQL server, which may be killed as well.
+    """
+
+    nodes: int = 1
+    workers: int = 1
+    timers: int = 0
+    postgres: bool = False
+
+
 @dataclass
 class World:
     """Everything a run works with."""
 
     home: Path
     data: Path
-    node: Child
+    nodes: list[Child]
+    timers: list[Child]
     sandboxes: dict[str, SandboxBackEnd]
-    profiles: dict[str, Profile] = field(default_factory=dict)
+    environment: dict[str, str]
+    database: PostgresServer | None = None
+    profiles: dict[str, list[Profile]] = field(default_factory=dict)
 
     @property
     def account_institution(self) -> str:
@@ -72,17 +94,21 @@ class World:
 
     def victims(self) -> list[Victim]:
         """List what runs now and may be killed."""
-        found = [self._node()]
-        if self.node.pid is not None:
-            found += [_helper(pid) for pid in processes.descendants(self.node.pid)]
-        return found + [self._sandbox(name, each) for name, each in self.sandboxes.items()]
+        own = [Victim(NODE, node.kill, _below(node), node.start) for node in self.nodes]
+        own += [Victim(TIMERS, each.kill, _below(each), each.start) for each in self.timers]
+        helpers = [_helper(pid) for each in (*self.nodes, *self.timers) for pid in _below(each)]
+        banks = [Victim(f"{name} back end", each.child.kill, [], each.restart) for name, each in self.sandboxes.items()]
+        return own + helpers + banks + ([_database(self.database)] if self.database is not None else [])
 
     def victim(self, choice: random.Random, kinds: Sequence[str] = ()) -> Victim:
-        """Choose one, of these `kinds` if some are given: the platform's own processes every other time."""
+        """Choose one, of these `kinds` if some are given: what serves every other time, else each kind as often."""
         now = [each for each in self.victims() if not kinds or each.kind in kinds]
-        nodes = [each for each in now if each.kind == NODE]
-        others = [each for each in now if each.kind != NODE]
-        return choice.choice(nodes if nodes and (not others or choice.random() < NODE_SHARE) else others)
+        serving = [each for each in now if each.kind in SERVING]
+        others = [each for each in now if each.kind not in SERVING]
+        if serving and (not others or choice.random() < SERVING_SHARE):
+            return choice.choice(serving)
+        kind = choice.choice(sorted({each.kind for each in others}))
+        return choice.choice([each for each in others if each.kind == kind])
 
     def records(self) -> list[list[Entry]]:
         """Return what each back end recorded itself."""
@@ -90,25 +116,33 @@ class World:
 
     async def stored(self) -> dict[int, list[Stored]]:
         """Return what the platform's books say, by amount."""
-        async with office(self.data, config.load(self.data, {})) as desk:
+        async with office(self.data, config.load(self.data, self.environment)) as desk:
             return await desk.store.read(_stored)
 
-    def _node(self) -> Victim:
-        pids = [] if self.node.pid is None else processes.descendants(self.node.pid)
-        return Victim(NODE, self.node.kill, pids, self.node.start)
+    async def stop(self) -> None:
+        """Stop the platform's own processes, which finish what is under way."""
+        await asyncio.gather(*(each.stop() for each in (*self.nodes, *self.timers)))
 
-    def _sandbox(self, name: str, sandbox: SandboxBackEnd) -> Victim:
-        return Victim(f"{name} back end", sandbox.child.kill, [], sandbox.restart)
+
+def _below(child: Child) -> list[int]:
+    return [] if child.pid is None else processes.descendants(child.pid)
 
 
 def _helper(pid: int) -> Victim:
-    kind = "PIN process" if PIN_PROGRAM in processes.command(pid) else "helper process"
+    kind = next((kind for word, kind in HELPERS.items() if word in processes.command(pid)), "helper process")
 
     async def kill() -> None:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, 9)
+            os.kill(pid, signal.SIGKILL)
 
-    return Victim(kind, kill, [])
+    return Victim(kind, kill, processes.descendants(pid))
+
+
+def _database(server: PostgresServer) -> Victim:
+    async def kill() -> None:
+        await asyncio.to_thread(server.stop, signal.SIGKILL)
+
+    return Victim(DATABASE, kill, [], lambda: asyncio.to_thread(server.start))
 
 
 async def _stored(books: Books) -> dict[int, list[Stored]]:
@@ -135,32 +169,52 @@ def compiled(home: Path) -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def world(home: Path, program: tuple[str, ...] = ("tallystick.cli.main",)) -> AsyncIterator[World]:
+async def world(
+    home: Path, shape: Shape = Shape(), program: tuple[str, ...] = ("tallystick.cli.main",)
+) -> AsyncIterator[World]:
     """Make, furnish and start it all; `program` is what is started with `--data DIR serve`."""
-    data, (port,) = home / "platform", free_ports(1)
-    create(data, SETTINGS.format(port=port))
-    arguments = [*program, "--data", str(data), "serve"]
-    node = Child("the platform", arguments, home / "platform.log", {"PYTHONPATH": str(Path(__file__).parents[1])})
+    data, ports = home / "platform", free_ports(shape.nodes)
+    create(data, SETTINGS.format(port=ports[0]))
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(compiled(home))
-        async with office(data, config.load(data, {})) as desk:
+        environment, database = _store(home, stack, shape)
+        made = World(home, data, [], [], {}, environment, database)
+        for number, port in enumerate(ports, 1):
+            own = {**environment, "TALLYSTICK_GATEWAY__PORT": str(port), "PYTHONPATH": str(Path(__file__).parents[1])}
+            more = ["--workers", str(shape.workers)] if shape.workers > 1 else []
+            arguments = [*program, "--data", str(data), "serve", *more]
+            made.nodes.append(Child(f"node {number}", arguments, home / f"node-{number}.log", own))
+        for number in range(1, shape.timers + 1):
+            arguments = [*program, "--data", str(data), "worker"]
+            made.timers.append(Child(f"timers {number}", arguments, home / f"timers-{number}.log", environment))
+        async with office(data, config.load(data, environment)) as desk:
             parties = home / "back-ends"
             parties.mkdir()
-            sandboxes = {}
             for name, starting in (
                 ("ISO 8583", back_ends.start_unionpay(desk, parties, "UnionPay", 10)),
                 ("REST", back_ends.start_rest(desk, parties, NumberPolicy.BACK_END)),
             ):
-                sandboxes[name] = await starting
-                stack.push_async_callback(sandboxes[name].child.stop)
-            made = World(home, data, node, sandboxes)
-            await _furnish(desk, made, f"https://localhost:{port}")
-        stack.push_async_callback(node.stop)
-        await node.start()
+                made.sandboxes[name] = await starting
+                stack.push_async_callback(made.sandboxes[name].child.stop)
+            await _furnish(desk, made, [f"https://localhost:{port}" for port in ports])
+        stack.push_async_callback(made.stop)
+        for each in (*made.nodes, *made.timers):
+            await each.start()
         yield made
 
 
-async def _furnish(desk: Office, made: World, url: str) -> None:
+def _store(home: Path, stack: contextlib.AsyncExitStack, shape: Shape) -> tuple[dict[str, str], PostgresServer | None]:
+    """Return the settings of the store, and the server where there is one."""
+    if not shape.postgres:
+        return {}, None
+    server = stack.enter_context(postgres_server(*FAST))
+    secret = home / "dsn"
+    secret.touch(0o600)
+    secret.write_text(server.dsn)
+    return {"TALLYSTICK_STORE__KIND": "postgres", "TALLYSTICK_STORE__DSN_FILE": str(secret)}, server
+
+
+async def _furnish(desk: Office, made: World, urls: Sequence[str]) -> None:
     """Register channels, payers and what they stored; let one card and one account pay as often as they like."""
     often, keys, at = read_limit(f"{COUNT_MAX}/24h"), KeyringAccess(desk.keyring), desk.clock.now()
     await desk.store.transact(
@@ -168,10 +222,12 @@ async def _furnish(desk: Office, made: World, url: str) -> None:
     )
     for name, (kind, fields) in CHANNELS.items():
         new = await administer.add_channel(desk, name=name, kind=kind, fields=frozenset(fields.split()))
-        made.profiles[name] = load_profile(profiles.write_channel(desk, new, made.home / name, url))
+        profile = load_profile(profiles.write_channel(desk, new, made.home / name, urls[0]))
+        made.profiles[name] = [replace(profile, base_url=url) for url in urls]
     bank, institution = made.sandboxes["REST"], made.account_institution
-    profile = profiles.write_institution(desk, institution, made.home / "institution", url, bank.signing_key or b"")
-    made.profiles["institution"] = load_profile(profile)
+    key = bank.signing_key or b""
+    profile = load_profile(profiles.write_institution(desk, institution, made.home / "institution", urls[0], key))
+    made.profiles["institution"] = [replace(profile, base_url=url) for url in urls]
     credential = AccountCredential(account=Secret(back_ends.REST_ACCOUNT), secret=Secret(back_ends.ACCOUNT_SECRET))
     for name in (f"payer{number}" for number in range(USERS)):
         contact, password = Contact(email=f"{name}@example.test"), Secret(PASSWORD)
