@@ -49,6 +49,7 @@ class Evidence:
     recovery_ms: list[float] = field(default_factory=list)
     repeats: Counter[str] = field(default_factory=Counter)
     faults: list[Fault] = field(default_factory=list)
+    orphans: list[int] = field(default_factory=list)
     held_up: int = 0
     seconds: float = 0.0
 
@@ -110,6 +111,8 @@ async def run(
             say(f"settling, after {time.monotonic() - began:.0f} s")
             await payers.settle(settle_s)
             await paying
+            left = await processes.survivors(evidence.orphans)
+            evidence.faults += [_strange(f"outlived its parent: {line}") for line in left]
         finally:
             await payers.close()
         say(f"judging, after {time.monotonic() - began:.0f} s")
@@ -131,7 +134,7 @@ async def _cycle(made: World, payers: Payers, choice: random.Random, evidence: E
     killed = time.monotonic()
     await victim.kill()
     evidence.kills[victim.kind] += 1
-    evidence.faults += [_strange(f"outlived its parent: {line}") for line in await processes.survivors(victim.pids)]
+    evidence.orphans += victim.pids
     if victim.again is not None:
         await victim.again()
     taken_s = await _accepted(payers, killed)
