@@ -44,8 +44,8 @@ def test_no_kill_loses_or_doubles_a_payment_or_leaves_anything_behind(evidence: 
     sys.stdout.write(f"kills: {evidence.summary()}\n")
     assert [] == evidence.faults
     assert CYCLES == sum(evidence.kills.values())
-    assert {NODE, "PIN process", "ISO 8583 back end", "REST back end"} == evidence.kills.keys()
-    assert {"by_phone", "created", "account", "login"} == {each.kind for each in evidence.told}
+    assert {NODE, "PIN process", "ISO 8583 back end", "REST back end", "pull back end"} <= evidence.kills.keys()
+    assert {"by_phone", "created", "account", "login", "pulled"} == {each.kind for each in evidence.told}
 
 
 # The judge sees what is planted

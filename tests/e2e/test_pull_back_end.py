@@ -43,7 +43,7 @@ class PullBank:
 
     def entries(self, amount: int) -> list[Entry]:
         keys = {entry["payment_key"] for entry in read(self.record) if entry.get("amount") == amount}
-        return [entry for entry in read(self.record) if entry["payment_key"] in keys]
+        return [entry for entry in read(self.record) if entry.get("payment_key") in keys and entry["kind"] != "told"]
 
     async def pay(self, amount: int) -> str:
         self._paid += 1

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import random
-import statistics
 import subprocess
 import sys
 import time
@@ -28,6 +27,7 @@ CANARIES: Final = {
     "card": back_ends.UNIONPAY_CARD,
     "PIN block": f"16{back_ends.PIN}",
     "account": back_ends.REST_ACCOUNT,
+    "fetched account": back_ends.PULL_ACCOUNT,
     "account secret": back_ends.ACCOUNT_SECRET,
     "password": PASSWORD,
 }
@@ -39,7 +39,11 @@ Say = Callable[[str], None]
 
 @dataclass
 class Evidence:
-    """What a run leaves: for the judge, and for people."""
+    """What a run leaves: for the judge, and for people.
+
+    After the kill of a node, `recovery_ms` is the time to the next accepted part, at whichever node, `ready_ms` that
+    until it serves again itself.
+    """
 
     seed: int
     told: list[Told]
@@ -47,6 +51,7 @@ class Evidence:
     stored: dict[int, list[Stored]]
     kills: Counter[str] = field(default_factory=Counter)
     recovery_ms: list[float] = field(default_factory=list)
+    ready_ms: list[float] = field(default_factory=list)
     repeats: Counter[str] = field(default_factory=Counter)
     faults: list[Fault] = field(default_factory=list)
     orphans: list[int] = field(default_factory=list)
@@ -55,8 +60,6 @@ class Evidence:
 
     def summary(self) -> dict[str, Any]:
         """Return the figures."""
-        ordered = sorted(self.recovery_ms)
-        last = len(ordered) - 1
         return {
             "seed": self.seed,
             "seconds": round(self.seconds, 1),
@@ -68,15 +71,16 @@ class Evidence:
             "kills": self.kills,
             "repeats": self.repeats,
             "held_up": self.held_up,
-            "recovery_ms": {
-                "p50": round(statistics.median(ordered)),
-                "p99": round(ordered[min(last, len(ordered) * 99 // 100)]),
-                "max": round(ordered[last]),
-            }
-            if ordered
-            else {},
+            "recovery_ms": _spread(self.recovery_ms),
+            "ready_ms": _spread(self.ready_ms),
             "faults": [f"{fault.kind} {fault.amount}: {fault.text}" for fault in self.faults],
         }
+
+
+def _spread(values: Sequence[float]) -> dict[str, int]:
+    ordered = sorted(values)
+    places = {"p50": 0.5, "p99": 0.99, "max": 1.0} if ordered else {}
+    return {name: round(ordered[min(len(ordered) - 1, int(len(ordered) * place))]) for name, place in places.items()}
 
 
 async def run(
@@ -137,6 +141,8 @@ async def _cycle(made: World, payers: Payers, choice: random.Random, evidence: E
     evidence.orphans += victim.pids
     if victim.again is not None:
         await victim.again()
+        if victim.kind == NODE:
+            evidence.ready_ms.append((time.monotonic() - killed) * 1000)
     taken_s = await _accepted(payers, killed)
     if taken_s is None:
         evidence.faults.append(_strange(f"no part was accepted after {victim.kind} was killed"))

@@ -200,6 +200,9 @@ async def world(
         stack.push_async_callback(made.stop)
         for each in (*made.nodes, *made.timers):
             await each.start()
+        async with office(data, config.load(data, environment)) as desk:
+            made.sandboxes["pull"] = await back_ends.start_pull(desk, parties, f"https://localhost:{ports[0]}")
+        stack.push_async_callback(made.sandboxes["pull"].child.stop)
         yield made
 
 

@@ -48,7 +48,7 @@ class PullBench:
         )
 
     async def effective(self, instruction: Instruction) -> int:
-        own = [entry for entry in self.back_end._record.entries if entry["payment_key"] == instruction.ids.key]
+        own = [entry for entry in self.back_end._record.entries if entry.get("payment_key") == instruction.ids.key]
         return sum(bool(entry.get("effective")) for entry in own) - sum(bool(entry.get("undone")) for entry in own)
 
     async def unplug(self) -> None:

@@ -53,9 +53,10 @@ class SandboxBackEnd:
         return [entry for entry in record.read(self.record_path) if entry.get("amount") == amount]
 
     async def restart(self) -> None:
-        """Start it again on the port it had."""
-        config = msgspec.json.decode(self.config_path.read_bytes())
-        profiles.write_private(self.config_path, msgspec.json.encode({**config, "port": self.child.port}))
+        """Start it again, on the port it had if it listens."""
+        if self.child.port:
+            config = msgspec.json.decode(self.config_path.read_bytes())
+            profiles.write_private(self.config_path, msgspec.json.encode({**config, "port": self.child.port}))
         await self.child.start()
 
 

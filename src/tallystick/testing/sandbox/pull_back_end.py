@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
 
 from msgspec import json
 
@@ -11,6 +11,7 @@ from tallystick.errors import TallystickError
 from tallystick.runtime import Clock, SystemRandomness, new_id
 from tallystick.sdk.client import TallystickClient
 from tallystick.sdk.deliveries import Deliveries, Fetched, ToReverse
+from tallystick.sdk.errors import PlatformProblem, PlatformUnreachable
 from tallystick.sdk.requests import target_of
 from tallystick.testing.sandbox.http_failures import Failure, failure_of
 from tallystick.testing.sandbox.ledger import Ledger, Payment, Standing
@@ -21,6 +22,8 @@ from tallystick.wire.rest import WireCredential
 
 POLL_S: Final = 5  # s of one poll; shorter than the platform allows, so that a test ends soon
 PAUSE_S: Final = 0.2  # s before a poll that failed is repeated
+POLL_KEPT_MS: Final = 600_000  # ms in which a poll may be repeated: less than the platform knows its key
+BUSY: Final = frozenset({429, 503})
 UNREADABLE: Final = Ruling("credential_unreadable", None)
 REFUSED: Final = "12"
 SILENT: Final = frozenset({Failure.SILENT, Failure.CUT, Failure.LOST, Failure.IRREVERSIBLE})
@@ -31,7 +34,8 @@ Rules = Callable[[WireCredential, int], Ruling]
 class PullBackEnd:
     """Fetch with `deliveries`, decide by `rules`, tell outcomes; `stranger` signs with a key the platform knows not.
 
-    Each key is decided once for ever; `record` has every job. A late outcome is told after `late_s`.
+    Each key is decided once for ever; `record` has every job. A late outcome is told after `late_s`. What it decides is
+    told until the platform answers, also after a restart, and so is a poll whose job a crash swallowed.
     """
 
     def __init__(
@@ -55,10 +59,13 @@ class PullBackEnd:
         self._clock = clock
         self._late_s = late_s
         self._jobs: set[asyncio.Task[None]] = set()
+        self._lost_poll = self._find_lost_poll()
 
     async def poll(self, wait: int) -> None:
         """Fetch one job and begin it; a poll that is lost is repeated until it is answered."""
-        key = new_id("poll", SystemRandomness())
+        key, wait = self._lost_poll or (new_id("poll", SystemRandomness()), wait)
+        self._lost_poll = None
+        self._record.append({"at": self._clock.now(), "kind": "poll", "poll": key, "wait": wait})
         while True:
             try:
                 job = await self._deliveries.next(wait, idempotency_key=key)
@@ -66,13 +73,15 @@ class PullBackEnd:
                 await asyncio.sleep(PAUSE_S)
                 continue
             if job is not None:
-                task = asyncio.create_task(self._work(job))
-                self._jobs.add(task)
-                task.add_done_callback(self._jobs.discard)
+                self._begin(self._work(job))
             return
 
     async def run(self) -> None:
-        """Fetch and work for ever."""
+        """Tell what a crash kept from being told; then fetch and work for ever."""
+        for key in self._untold():
+            payment = self.ledger.find(key)
+            if payment is not None:
+                self._begin(self._tell(key, payment, failure_of(payment.amount)))
         while True:
             await self.poll(POLL_S)
 
@@ -82,12 +91,20 @@ class PullBackEnd:
             task.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
 
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        async def safely() -> None:
+            with contextlib.suppress(TallystickError):  # an outcome that the platform refuses
+                await work
+
+        task = asyncio.create_task(safely())
+        self._jobs.add(task)
+        task.add_done_callback(self._jobs.discard)
+
     async def _work(self, job: Fetched | ToReverse) -> None:
-        with contextlib.suppress(TallystickError):  # an outcome that the platform refuses, or did not get
-            if isinstance(job, ToReverse):
-                await self._reverse(job.key)
-            else:
-                await self._pay(job)
+        if isinstance(job, ToReverse):
+            await self._reverse(job.key)
+        else:
+            await self._pay(job)
 
     async def _pay(self, job: Fetched) -> None:
         failure = failure_of(job.order.amount)
@@ -126,7 +143,8 @@ class PullBackEnd:
             return
         teller = self._stranger if failure is Failure.FORGED else self._deliveries
         for _ in range(2 if failure is Failure.TWICE else 1):
-            await self._decided(teller, key, payment)
+            await _until_answered(lambda: self._decided(teller, key, payment))
+        self._record.append({"at": self._clock.now(), "kind": "told", "payment_key": key})
 
     async def _decided(self, teller: Deliveries, key: str, payment: Payment) -> None:
         if payment.standing is Standing.APPROVED:
@@ -137,10 +155,45 @@ class PullBackEnd:
     async def _reverse(self, key: str) -> None:
         known = self.ledger.find(key)
         if known is not None and failure_of(known.amount) is Failure.IRREVERSIBLE:
-            await self._deliveries.refuse_reversal(key, code=REFUSED)
+            await _until_answered(lambda: self._deliveries.refuse_reversal(key, code=REFUSED))
             return
         undone = self.ledger.reverse(key, APPROVED)
         self._record.append(
             {"at": self._clock.now(), "kind": "reversal", "payment_key": key, "outcome": "reversed", "undone": undone}
         )
-        await self._deliveries.reversed(key)
+        await _until_answered(lambda: self._deliveries.reversed(key))
+
+    def _find_lost_poll(self) -> tuple[str, int] | None:
+        """Return key and wait of the last poll before a restart: it may have been answered with a job nobody knows."""
+        for entry in reversed(self._record.entries):
+            if entry["kind"] == "poll":
+                recent = self._clock.now() - int(entry["at"] or 0) < POLL_KEPT_MS
+                return (str(entry["poll"]), int(entry["wait"] or 0)) if recent else None
+        return None
+
+    def _untold(self) -> list[str]:
+        """Return the keys of what was decided before a restart and not told, though it should have been."""
+        decided, told = dict[str, None](), set[str]()
+        for entry in self._record.entries:
+            match entry:
+                case {"kind": "authorisation", "payment_key": str(key), "amount": int(amount)}:
+                    if failure_of(amount) not in SILENT:
+                        decided[key] = None
+                case {"kind": "told" | "reversal", "payment_key": str(key)}:
+                    told.add(key)
+        return [key for key in decided if key not in told]
+
+
+async def _until_answered(tell: Callable[[], Awaitable[object]]) -> None:
+    """Tell the platform something until it answers; raises what it answers with when that is a refusal."""
+    while True:
+        try:
+            await tell()
+        except PlatformUnreachable:
+            await asyncio.sleep(PAUSE_S)
+        except PlatformProblem as problem:
+            if problem.status not in BUSY:
+                raise
+            await asyncio.sleep(PAUSE_S)
+        else:
+            return
