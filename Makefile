@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 CYCLES ?= 200
 
-.PHONY: demo test kill lint machine bench clean
+.PHONY: demo test kill lint machine simulate bench clean
 
 $(VENV)/.ready: pyproject.toml uv.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -30,6 +30,11 @@ kill: $(VENV)/.ready  ## Kill real processes under load, CYCLES times, and judge
 
 machine:  ## What some tests need of the machine; without it, and without root to install it, they are skipped and say so.
 	@tools/test_machine.sh
+
+SEEDS ?= 10000
+FROM ?= 0
+simulate: $(VENV)/.ready  ## Run the simulation for SEEDS seeds FROM one on, on all cores.
+	@$(BIN)/python tests/simulation/simulate.py --seeds $(SEEDS) --from $(FROM) --jobs $$($(BIN)/python -c 'import os; print(os.cpu_count())') $(ARGS)
 
 bench: $(VENV)/.ready  ## Write bench/results/latest.json.
 	$(BIN)/uv sync --quiet --frozen --group bench

@@ -52,7 +52,7 @@ IMPORTERS = {
     "josepy": ("adapters/acme.py",),
     "pkcs11": ("adapters/keys/pkcs11.py",),
     "pickle": (),
-    "random": ("testing/clock.py",),  # a seeded one
+    "random": ("testing/clock.py", "testing/simulation/faults.py", "testing/simulation/loop.py"),  # seeded ones
 }
 """Library to the places below src/tallystick that may import it; msgspec is everywhere."""
 
