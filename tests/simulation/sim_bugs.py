@@ -226,6 +226,12 @@ BUGS = (
         _short_phones,
     ),
     Bug(
+        "a node sends without a lease",
+        "who_has_no_lease_sends_nothing",
+        "tallystick.delivery.nodes:LeasedNode.require_lease",
+        lambda _: lambda _: None,
+    ),
+    Bug(
         "deliver without compare-and-set",
         "at_most_one_authorisation_is_in_effect",
         f"{MEMORY}.advance",

@@ -3,17 +3,19 @@
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from sim_banks import Lines
+from sim_banks import Line, Lines
 
-from tallystick import doubts
 from tallystick.assembly import policy as policies
 from tallystick.channels.limiting import Limiter
 from tallystick.crypto import box
 from tallystick.delivery.guard import GuardedConnector
+from tallystick.delivery.model import NodeKind
+from tallystick.delivery.nodes import LeasedNode
 from tallystick.errors import KeyUnknown
 from tallystick.outcomes.courier import Courier
 from tallystick.outcomes.send import Sender
 from tallystick.path import Platform
+from tallystick.routing.model import BackEnd
 from tallystick.runtime import Millis
 from tallystick.service.background import Carriers
 from tallystick.sweep import Sweep
@@ -56,27 +58,44 @@ class Process:
         self.store: Any = NodeStore(world.store, node, world.committed)
         self.ready = False
         self._world = world
+        randomness = SeededRandomness(world.faults.random.getrandbits(64))
+        self.leased = LeasedNode(
+            self.store,
+            self.clock,
+            randomness,
+            kind=NodeKind.SERVE,
+            name=name,
+            release="simulated",
+            lease_ms=world.lease_ms,
+        )
         self.platform = Platform(
             store=self.store,
             keyring=world.keyring,
             opening_keys=QuickKeys(),
             epochs=world.epochs,
             recovery_keys=world.recovery_keys,
-            connectors=Lines(world.banks, node, world, lambda line, b: GuardedConnector(line, b, self.clock)),
+            connectors=Lines(world.banks, node, world, self._guarded),
             stretcher=QuickStretcher(),
             pins=world.pins,
             policies=POLICIES,
             counter=Limiter(self.clock, b"buckets"),
+            node=self.leased,
             clock=self.clock,
-            randomness=SeededRandomness(world.faults.random.getrandbits(64)),
+            randomness=randomness,
         )
         self.carriers = Carriers(self.platform)
 
+    def _guarded(self, line: Line, back_end: BackEnd) -> GuardedConnector:
+        return GuardedConnector(line, back_end, self.clock, self.leased)
+
     async def run(self) -> None:
-        """Recover, then serve and keep the timers going until the node dies."""
-        await doubts.recover(self.platform)
-        self.ready = True
-        self._world.faults.note("node serves", self.node.name)
+        """Take a lease, then serve and keep the timers going until the node dies."""
+        async with self.leased.living():
+            self.ready = True
+            self._world.faults.note("node serves", self.node.name)
+            await self._serve()
+
+    async def _serve(self) -> None:
         platform, world = self.platform, self._world
         sender = Sender(
             self.store,

@@ -116,6 +116,14 @@ def no_request_leaves_while_another_may_count(world: "World", node: Node, left: 
             yield f"{left.key} was sent while {other.key} may take effect"
 
 
+def who_has_no_lease_sends_nothing(world: "World", node: Node, left: Left, _: Instruction) -> Iterator[str]:
+    """What leaves is of a node whose lease lasts, durably; where clocks jump, one may end just before a send."""
+    leases = {each.id: each.lease_until for each in world.look(lambda books: books.nodes())}
+    intent = next((i for i in world.look(lambda books: books.intents(left.payment_id)) if i.ids.key == left.key), None)
+    if not world.skew_ms and intent is not None and leases.get(intent.node or "", 0) <= left.at:
+        yield f"{left.key} left by a node without a lease"
+
+
 def no_trace_number_is_used_twice(world: "World", node: Node, left: Left, instruction: Instruction) -> Iterator[str]:
     """I12: of one back end and hour, no two requests bear the same trace number."""
     for other in world.record.sends:
@@ -169,6 +177,7 @@ AT_SEND: Final = (
     a_send_is_on_record_before_it_leaves,
     nothing_leaves_after_its_time,
     no_request_leaves_while_another_may_count,
+    who_has_no_lease_sends_nothing,
     no_trace_number_is_used_twice,
     what_is_delivered_came_from_one_payer,
 )

@@ -13,7 +13,7 @@ from sim_world import Process, World
 from tallystick.assembly.element import backend_element
 from tallystick.crypto.signing import HmacKey
 from tallystick.errors import Refused
-from tallystick.orders import cancel_payment, create_payment
+from tallystick.orders import cancel_payment, create_payment, settle_quarantine
 from tallystick.path import Accepted, accept
 from tallystick.routing.model import NumberPolicy
 from tallystick.runtime import Millis
@@ -24,8 +24,10 @@ from tallystick.vault.keep import store_credential
 from tallystick.vault.model import CardCredential, Contact
 from tallystick.vault.numbers import issue_value
 from tallystick.vault.users import register, verify
-from tallystick.wire.payment import PaymentCreated
+from tallystick.wire.payment import Candidates, PaymentCreated
 
+CHOICES: Final = "/v1/choices"
+CHOOSES: Final = 0.5  # of stories with rivals in which the payer's app chooses
 PASSWORD: Final = "correct horse battery"
 NUMBER: Final = re.compile(r"is (\d{8})\. Institution id: (\d{8})")
 
@@ -171,8 +173,31 @@ class Cast:
         if temper == "rival":
             halves.insert(self.random.randrange(3), self._rival(story, self.random.choice(halves), kind))
         answers = await asyncio.gather(*(self._send(place, half, temper) for place, half in enumerate(halves)))
+        if temper == "rival" and self.random.random() < CHOOSES:
+            await self._choose(kind["policy"], element)
         if temper == "plain" and story not in self.quirks and all(isinstance(each, Accepted) for each in answers):
             self.record.plain.add(story)
+
+    async def _choose(self, policy: str, element: dict[str, Any]) -> None:
+        """Let the payer's own app list the rivals, if there are any, and choose one."""
+        own = self.world.members["bank-app"]
+
+        async def choose(process: Process, arrival: Arrival) -> Accepted:
+            with process.carriers.room:
+                accepted = await settle_quarantine(
+                    process.platform, arrival, channel=own.channel, sender=own.sender, key=own.key
+                )
+                if accepted.joined is not None:
+                    process.carriers.start(accepted.joined)
+            return accepted
+
+        asked = {"policy": policy, "element": element}
+        listed = await self.client.ask("bank-app", asked, f"list {self._hex(8)}", choose, target=CHOICES)
+        rivals = msgspec.json.decode(listed.body, type=Candidates).candidates if isinstance(listed, Accepted) else ()
+        if rivals:
+            chosen = {**asked, "part": self.random.choice(rivals).part}
+            self.world.faults.note("payer chose among rivals")
+            await self.client.ask("bank-app", chosen, f"choose {self._hex(8)}", choose, target=CHOICES)
 
     async def _send(self, place: int, half: Half, temper: str) -> Accepted | Refused | None:
         pause = self.random.choice((0.0, 0.0, 2.0, 10.0))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ALL_ROWS: Final = 1_000_000
 RESTING: Final = FINAL_STATES | {PaymentState.MANUAL}
-"""States in which a payment may stay: a person settles what is MANUAL."""
+"""States in which a payment may stay: a person will settle what is MANUAL."""
 
 NUMBER: Final = re.compile(r"is (\d{8})\. Institution id: (\d{8})")
 
@@ -40,13 +40,13 @@ def replays_and_forgeries_are_refused(world: "World") -> Iterator[str]:
 
 
 def whatever_was_acknowledged_ends(world: "World") -> Iterator[str]:
-    """I2: each acknowledged part is kept, each payment is in a state where it may rest, and no request is open."""
+    """I2: each acknowledged part is kept, each payment has ended, some by a person, and no request is open."""
     for part_id in world.record.acks:
         part = world.look(lambda books, one=part_id: books.part(one))
         if part is None or world.look(lambda books, one=part: books.payment(one.payment_id)) is None:
             yield f"{part_id} was acknowledged and is lost"
     for payment in world.look(lambda books: books.recent_payments(ALL_ROWS)):
-        if payment.state not in RESTING:
+        if payment.state not in FINAL_STATES:
             yield f"{payment.id} is still {payment.state}"
         for intent in world.look(lambda books, one=payment: books.intents(one.id)):
             if intent.state in {IntentState.SENDING, IntentState.UNKNOWN}:

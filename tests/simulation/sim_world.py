@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 from sim_banks import BANK_FAULTS, Bank
 from sim_judge import Judge
 from sim_node import KEY_ID, SEALING, Process
@@ -19,6 +20,7 @@ from tallystick.crypto import box, kdf
 from tallystick.crypto.signing import HmacKey
 from tallystick.delivery import resolve
 from tallystick.delivery.model import Finding, Instruction, MessageIds, Original, Recovery
+from tallystick.delivery.nodes import BEAT_EVERY_S
 from tallystick.outcomes import endpoints
 from tallystick.routing.issuers import IssuerRule
 from tallystick.routing.model import BackEnd, NumberPolicy, Status
@@ -31,7 +33,7 @@ from tallystick.sweep import TICK_S
 from tallystick.testing import messages
 from tallystick.testing.clock import START, SeededRandomness
 from tallystick.testing.keyring import MemoryKeyring
-from tallystick.testing.memory_store import MemoryStore
+from tallystick.testing.memory_store import MemoryBooks, MemoryStore
 from tallystick.testing.pins import MemoryPins
 from tallystick.testing.platform import ALL_FIELDS, Member, MemoryEpochs
 from tallystick.testing.routes import put_back_end, put_issuer_rules
@@ -45,10 +47,12 @@ T = TypeVar("T")
 REQUEST_LOST: Final = "request of a client is lost"
 ANSWER_LOST: Final = "answer to a client is lost"
 IMPATIENT: Final = "client repeats a request that is still worked on"
+NODE_HANGS: Final = "node does not renew its lease in time"
+ROUTES_CHANGE: Final = "routing table changes"
 KILLED: Final = "node is killed"
 CLOCK_JUMPS: Final = "clock of a node jumps"
 KEY_ROTATES: Final = "key of the keyring is rotated"
-WORLD_FAULTS: Final = {KILLED: 0.02, CLOCK_JUMPS: 0.02, KEY_ROTATES: 0.01}
+WORLD_FAULTS: Final = {ROUTES_CHANGE: 0.02, NODE_HANGS: 0.1, KILLED: 0.02, CLOCK_JUMPS: 0.02, KEY_ROTATES: 0.01}
 """The usual rate of each fault of this module, by its name: once a chaotic second."""
 
 PEOPLE_FAULTS: Final = {REQUEST_LOST: 0.05, ANSWER_LOST: 0.05, IMPATIENT: 0.05}
@@ -63,6 +67,8 @@ RULES: Final = (
 )
 BUSY_S: Final = 45.0  # s from the beginning in which most happens
 IDLE_TICK_S: Final = 40.0  # s between two rounds of idle timers, once most has happened
+BEATS: Final = 4  # times a lease is renewed before it would end
+HANGS_S: Final = 200.0  # s a renewal is late at most
 CHAOS_S: Final = 1.0  # s between two chances of chaos in the beginning
 CHAOS_MAX_S: Final = 40.0  # s later on
 CHEAP: Final = b"simulated channel keys"
@@ -92,6 +98,7 @@ class World:
         self.banks: dict[str, Bank] = {}
         self.processes: dict[str, Process] = {}
         self.stirs = self._links = 0
+        self.lease_ms = self.random.choices((20_000, 120_000, 600_000), (1, 3, 3))[0]
         self.tick_max_s = self.random.choice((3.0, 15.0, 60.0))
         self.record, self.judge = record, Judge(self, record)
         self._pauses: dict[asyncio.Task[Any] | None, tuple[int, float]] = {}
@@ -111,6 +118,9 @@ class World:
 
     def oversleep(self, seconds: float) -> float:
         """Make waits inexact, and the timers' ticks rarer while nothing changes: a busy machine may wake them late."""
+        if seconds == BEAT_EVERY_S:
+            hangs = self.faults.between(HANGS_S / 4, HANGS_S) if self.faults.strikes(NODE_HANGS) else 0
+            return hangs + self.lease_ms / 1000 / BEATS * self.faults.between(0.5, 1.2)
         if seconds != TICK_S:
             return seconds * self.faults.between(1.0, 1.1)
         task = asyncio.current_task()
@@ -208,11 +218,19 @@ class World:
     def heal(self) -> None:
         """End all faults; on some days only one node is left to do what all have begun."""
         self.faults.end()
+        self.lease_ms = self.random.choices((20_000, 120_000, 600_000), (1, 3, 3))[0]
         self.tick_max_s = 600.0
         alone = self.random.random() < 0.5 and not self.record.calm
         for name, process in list(self.processes.items())[1:] if alone else ():
             process.node.die("stopped for good")
             self._supervisors[int(name.split()[1]) - 1].cancel()
+
+    def stop(self) -> None:
+        """Let no node be there, and none come back."""
+        for supervisor in self._supervisors:
+            supervisor.cancel()
+        for process in self.processes.values():
+            process.node.die("stopped for good")
 
     def any_process(self) -> Process | None:
         """Return a node that serves, if there is one."""
@@ -240,10 +258,17 @@ class World:
                     process.node.die(KILLED)
                 if self.faults.strikes(CLOCK_JUMPS):
                     process.node.ahead_ms = self.random.randint(-self.skew_ms, self.skew_ms)
+            if self.faults.strikes(ROUTES_CHANGE):
+                await self.store.transact(self._change_routes)
             if self.faults.strikes(KEY_ROTATES):
                 self.keyring.rotate(
                     self.random.choice((Purpose.VAULT, Purpose.ACCESS, Purpose.AT_REST, Purpose.BLIND_INDEX))
                 )
+
+    async def _change_routes(self, books: MemoryBooks) -> None:
+        table = await books.routing_table()
+        changed = self.random.choice(table.back_ends)
+        await put_back_end(books, replace(changed, priority=self.random.randint(1, 200)))
 
     def _begin(self) -> Millis:
         """Begin anywhere in an epoch, often shortly before numbers are renewed (08:10)."""
@@ -296,7 +321,7 @@ class World:
 
     # What is watched
 
-    def committed(self, _: Node) -> None:
+    def committed(self, _: Node | None = None) -> None:
         """Look at the store after a commit."""
         if len(self.books._links) != self._links:
             self._links = len(self.books._links)
