@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tallystick import limits
+from tallystick import limits, sweep
 from tallystick.assembly.facts import ElementKind, PaymentState
 from tallystick.assembly.model import Claim, Element, Payment
 from tallystick.delivery.books import Books
@@ -161,6 +161,28 @@ async def test_echoes_and_keys_are_not_looked_at_in_every_round(world: MemoryPla
     for n in range(KEYS_EVERY + 1):
         await sweep.round(n)
     assert (3, 2) == (connector.echoes, len(chores))
+
+
+async def test_a_renewal_of_numbers_that_takes_long_holds_up_neither_expiry_nor_notices(
+    world: MemoryPlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await send_part(world, world.members["pc"], parts(1)[0])
+    message = Message(address="+4915112345678", subject="s", text="t")
+    notice = seal_notice(world.keyring, world.randomness, Medium.SMS, message, world.clock.now())
+    await world.store.transact(lambda books: books.add_notice(notice))
+    await world.clock.advance(limits.SECRET_LIFE_MS - 1_000)
+    monkeypatch.setattr(sweep, "renew_numbers", lambda _platform: asyncio.Event().wait())
+    carrier = RecordingCarrier()
+    task = asyncio.create_task(Sweep(world.platform, {Medium.SMS: carrier}).run())
+    for _ in range(4):
+        for _ in range(50):
+            await asyncio.sleep(0)
+        await world.clock.advance(500)
+    (payment,) = await world.store.read(lambda books: books.recent_payments(10))
+    assert (PaymentState.EXPIRED, 1) == (payment.state, len(carrier.sent))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 @pytest.mark.parametrize(

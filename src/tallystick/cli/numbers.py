@@ -71,12 +71,15 @@ def renew(app: App, institution: str | None) -> None:
     A serving platform does so by itself, and sends them; this helps it, side by side. It may be stopped at any time:
     whoever has a number keeps it, and the next run goes on with the others.
     """
+    shown = not app.as_json and sys.stderr.isatty()
 
     async def work(desk: Office) -> list[Renewed]:
         rows = []
         for back_end in await administer.numbered_institutions(desk, institution):
             waiting = (await administer.numbers_progress(desk, back_end)).left
-            with click.progressbar(length=waiting, label=back_end.id, file=sys.stderr, show_pos=True) as bar:
+            with click.progressbar(
+                length=waiting, label=back_end.id, file=sys.stderr, show_pos=True, hidden=not shown
+            ) as bar:
                 done = await administer.renew_numbers(desk, back_end, bar.update)
             rows.append(Renewed(back_end.id, done.made, done.unreachable))
         return rows
