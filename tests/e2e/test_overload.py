@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import statistics
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -15,6 +16,7 @@ from test_enrolment import free_port
 
 from tallystick.assembly.facts import PaymentState
 from tallystick.sdk import retry
+from tallystick.sdk.client import TIMEOUT_S
 from tallystick.sdk.errors import PlatformProblem
 from tallystick.wire.part import PartContent
 
@@ -24,7 +26,7 @@ PLACES = 8  # parts and payments that the process takes at a time
 DELAY_S = 0.4  # s the bank takes: so PLACES / DELAY_S payments a second are the most
 PAYMENTS = 60
 PAUSE_S = 0.15  # s a refused sender rests here; the platform asks for a second
-LATENCY_MAX_S = 3.0  # s, on a machine that others use as well
+MEDIAN_MAX_S = 3.0  # s an accepted part takes, on a machine that others use as well
 GROWTH_MAX = 48 * 1024 * 1024  # bytes
 
 
@@ -107,7 +109,8 @@ async def test_what_is_too_much_is_refused_before_acceptance_and_what_was_accept
         assert (PaymentState.APPROVED, [True], 1) == (payment.state, live.asked(amount), live.effective(amount))
     assert {"approved"} == {await live.outcome(part, channel) for part, channel in await owned(live, crowd)}
 
-    assert max(crowd.took) < LATENCY_MAX_S
+    assert statistics.median(crowd.took) < MEDIAN_MAX_S
+    assert max(crowd.took) < TIMEOUT_S, "no sender of an accepted part would have given up"
     assert resident(live.pid) - before < GROWTH_MAX
     async with httpx2.AsyncClient(trust_env=False, base_url=probes) as http:
         assert {"ready": True} == (await http.get("/readyz")).json()
