@@ -37,6 +37,10 @@ class PostgresDatabase:
         """Look inside."""
         return self._connection.execute(statement.encode(), values).fetchall()
 
+    def change(self, statement: str, *values: Any) -> None:
+        """Change something behind the stores' back."""
+        self._connection.execute(statement.encode(), values)
+
     def close(self) -> None:
         """Let the server go."""
         self._connection.close()

@@ -89,4 +89,9 @@ def _apply(connection: psycopg.Connection[Any], phases: Sequence[str]) -> list[i
 
 
 def _seen(connection: psycopg.Connection[Any]) -> set[int]:
-    return {number for (number,) in connection.execute("SELECT number FROM schema_migration").fetchall()}
+    """Return what was applied; raises Misconfigured when a later release than the next one has taken something away."""
+    rows = dict(connection.execute("SELECT number, phase FROM schema_migration").fetchall())
+    unknown = rows.keys() - {each.number for each in migrations()}
+    if any(rows[number] == "post" for number in unknown):
+        raise Misconfigured("the database no longer has what this release uses: run a newer release")
+    return set(rows)
