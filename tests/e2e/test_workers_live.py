@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
+import httpx2
 import pytest
 import pytest_asyncio
 from live_platform import Live, a_payment, live_platform, until
+from test_enrolment import free_port
 
 from tallystick.assembly.facts import PaymentState
 
@@ -21,6 +23,7 @@ WORKERS = 2
 SENDERS = 3
 AMOUNTS = count(10_000, 10_000)
 """Each payment has its own, and none of them means anything to the sandbox."""
+PROBES = free_port()
 PAUSE_S = 0.05  # s a sender rests after a payment
 
 
@@ -56,7 +59,8 @@ class Load:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def live(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Live]:
     """Give one platform to all tests, since each start of three processes takes its time: amounts tell them apart."""
-    async with live_platform(tmp_path_factory.mktemp("workers"), workers=WORKERS) as running:
+    settings = f"[metrics]\nport = {PROBES}\n"
+    async with live_platform(tmp_path_factory.mktemp("workers"), workers=WORKERS, settings=settings) as running:
         yield running
 
 
@@ -87,6 +91,16 @@ async def judge(live: Live, load: Load) -> None:
     for amount in load.amounts:
         ((payment, _),) = found[amount]
         assert (PaymentState.APPROVED, [True], 1) == (payment.state, live.asked(amount), live.effective(amount))
+
+
+async def test_the_supervisor_tells_of_all_under_one_address(live: Live) -> None:
+    async with httpx2.AsyncClient(trust_env=False, base_url=f"http://127.0.0.1:{PROBES}") as http:
+        assert {"ready": True} == (await http.get("/readyz")).json()
+        told = (await http.get("/metrics")).text.splitlines()
+    for worker in range(1, WORKERS + 1):
+        assert f'tallystick_worker_up{{worker="{worker}"}} 1' in told
+        assert f'tallystick_payments_waiting{{worker="{worker}",state="manual"}} 0' in told
+    assert live.workers()
 
 
 async def test_all_are_replaced_under_load_without_a_failed_payment(live: Live) -> None:
