@@ -54,6 +54,6 @@ def test_every_alert_names_a_page_that_is_there() -> None:
 
 
 def test_no_label_is_for_an_id_of_a_payment_or_payer_or_for_a_value() -> None:
-    keys, others = {"purpose", "version", "state"}, {"certificate", "authority", "kind", "limit"}
+    keys, others = {"purpose", "version", "state"}, {"certificate", "authority", "kind", "lease", "limit"}
     ends = {"back_end", "status", "result", "address", "code", "worker"}
     assert keys | others | ends == set().union(*LABELS.values())

@@ -39,7 +39,7 @@ IMPORTERS = {
         "testing/sandbox/visa.py",
     ),
     "uvicorn": ("service/server.py", "testing/sandbox/http_server.py"),
-    "uvloop": ("cli/serve.py", "testing/sandbox/unionpay.py"),
+    "uvloop": ("cli/serve.py", "cli/worker.py", "testing/sandbox/unionpay.py"),
     "httptools": (),  # uvicorn's
     "aiosmtplib": ("adapters/notify/smtp.py",),
     "aiosmtpd": ("testing/inbox.py",),

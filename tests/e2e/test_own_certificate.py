@@ -16,7 +16,7 @@ from tallystick.bootstrap.layout import PLATFORM_URI, create
 from tallystick.bootstrap.office import Office, office
 from tallystick.bootstrap.presenting import Presenting, keeping
 from tallystick.channels import own
-from tallystick.crypto import ca
+from tallystick.crypto import ca, x509
 from tallystick.crypto.tls import client_context, server_context
 from tallystick.crypto.x509 import make_csr, new_private_key, read_certificate
 from tallystick.runtime import Millis
@@ -85,6 +85,26 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(WAIT_S):
         while not await condition():  # noqa: ASYNC110 - another task's work is what is waited for
             await asyncio.sleep(0.05)
+
+
+async def test_of_processes_that_find_the_certificate_due_at_once_one_renews_it(scene: Scene) -> None:
+    aged = await scene.age()
+    processes = [scene.presenting, *(Presenting(scene.desk) for _ in range(3))]
+    issued = len(scene.desk.ca.issued())
+    await asyncio.gather(*(each.ensure() for each in processes))
+    assert 1 == len(scene.desk.ca.issued()) - issued
+    assert aged != scene.serial
+    assert x509.belongs(*(scene.keep.held() or (b"", b"")))
+
+
+async def test_while_another_process_renews_the_certificate_in_use_is_good_enough(scene: Scene) -> None:
+    aged = await scene.age()
+    with scene.keep.turn() as mine:
+        assert mine
+        await scene.presenting.ensure()
+    assert aged == scene.serial
+    await scene.presenting.ensure()
+    assert aged != scene.serial
 
 
 async def test_listeners_show_the_new_certificate_to_new_connections_and_drop_no_open_one(scene: Scene) -> None:

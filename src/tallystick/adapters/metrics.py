@@ -17,6 +17,7 @@ from tallystick.channels.limiting import Limiter
 from tallystick.channels.trust import TrustBook
 from tallystick.crypto.x509 import read_certificate
 from tallystick.delivery.books import Store
+from tallystick.delivery.model import Node, NodeKind
 from tallystick.outcomes.model import WAITING_STATES, Backlog, Ending
 from tallystick.outcomes.ports import OutcomeBooks
 from tallystick.outcomes.send import Sender
@@ -78,12 +79,13 @@ class PlatformMetrics:
     async def gather(self) -> list[Sample]:
         """Read every value as it is now; raises StoreFailed when the store cannot be read."""
         now = self.clock.now()
-        backlog, table = await self.store.read(_read)
+        backlog, table, nodes = await self.store.read(_read)
         await self._count_outcomes()
         return [
             *self._keys(now),
             *self._certificates(now),
             *self._lists(now),
+            *_nodes(nodes, now),
             *_waiting(backlog, now),
             *await self._numbers(table, now),
             *self._back_ends(table),
@@ -158,12 +160,18 @@ class PlatformMetrics:
                 yield Sample(metrics.REQUESTS, connector.ended[result], (institution, result))
 
 
-async def _read(books: OutcomeBooks) -> tuple[Backlog, RoutingTable]:
-    return await books.backlog(), await books.routing_table()
+async def _read(books: OutcomeBooks) -> tuple[Backlog, RoutingTable, list[Node]]:
+    return await books.backlog(), await books.routing_table(), await books.nodes()
 
 
 async def _endings(after: int, books: OutcomeBooks) -> list[Ending]:
     return await books.endings_after(after, BATCH)
+
+
+def _nodes(nodes: list[Node], now: Millis) -> list[Sample]:
+    counted = Counter((node.kind.value, "holds" if now < node.lease_until else "over") for node in nodes)
+    kinds = [(kind.value, lease) for kind in NodeKind for lease in ("holds", "over")]
+    return samples(metrics.NODES, {labels: counted[labels] for labels in kinds})
 
 
 def _waiting(backlog: Backlog, now: Millis) -> Iterator[Sample]:

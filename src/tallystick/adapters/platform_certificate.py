@@ -33,7 +33,7 @@ class CertificateFiles:
     @contextlib.contextmanager
     def turn(self) -> Iterator[bool]:
         """Give one process at a time the right to replace both while the context lasts; False to the others."""
-        handle = os.open(self.chain.with_name(f".{self.chain.name}.lock"), os.O_RDWR | os.O_CREAT, PRIVATE)
+        handle = os.open(self.chain.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, PRIVATE)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -21,6 +21,7 @@ from tallystick.sweep import Sweep
 CHECKPOINT_EVERY_MS: Final = limits.EPOCH_MS  # ms until the store's log, with old images of erased parts, is emptied
 REWRAP_PAUSE_S: Final = 0.05  # s between two batches: about 2,000 payers a second beside the traffic
 REWRAP_IDLE_S: Final = 5.0  # s until a process looks whether a key was rotated
+LOG: Final = "log"  # chore of one node at a time: the log of SQLite is every process's
 REWRAP: Final = "rewrap"  # chore of one node at a time
 CRL_EVERY_MS: Final = ca.DAY_MS  # ms between revocation lists
 
@@ -92,7 +93,7 @@ async def sweeping(platform: Platform, desk: Office, *, timers: bool) -> AsyncIt
     async def empty_log() -> None:
         nonlocal last_checkpoint
         now = desk.clock.now()
-        if now - last_checkpoint >= CHECKPOINT_EVERY_MS:
+        if now - last_checkpoint >= CHECKPOINT_EVERY_MS and await platform.node.holds(LOG):
             await desk.store.checkpoint()
             last_checkpoint = now
 

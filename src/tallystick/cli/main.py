@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "keys": "keys.keys",
     "limits": "limits.limits",
     "listen": "listen.listen",
+    "nodes": "nodes.nodes",
     "operator": "operator.operator",
     "pages": "pages.pages",
     "part": "part.part",
@@ -41,6 +42,7 @@ COMMANDS: Final = {
     "trigger": "listen.trigger",
     "user": "user.user",
     "webhook": "webhook.webhook",
+    "worker": "worker.worker",
 }
 """Where each command stands, below this package."""
 

@@ -38,9 +38,12 @@ _log = logging.getLogger(__name__)
     """,
 )
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes that share the listeners; else as set, or 1.")
+@click.option(
+    "--no-timers", is_flag=True, help="Leave timers and webhooks to `tallystick worker`; at least one must run."
+)
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
 @pass_app
-def serve(app: App, workers: int | None, log_level: str) -> None:
+def serve(app: App, workers: int | None, log_level: str, *, no_timers: bool) -> None:
     """Serve the gateway until SIGTERM or SIGINT.
 
     Prints `READY <port>` on standard output once it accepts connections, and logs one line an event to standard error:
@@ -53,13 +56,13 @@ def serve(app: App, workers: int | None, log_level: str) -> None:
     """
     seat = _seat(os.environ)
     logs.configure(as_json=app.as_json, level=log_level, worker=seat.number if seat is not None else None)
-    _bound_process()
+    bound_process()
     places = config.load(app.data, config.listening())
     count = workers or places.serve.workers
     if seat is not None or count == 1:
-        uvloop.run(_serve(app.data, app.settings(), seat))
+        uvloop.run(_serve(app.data, app.settings(), seat, timers=not no_timers))
         return
-    said = ("--json",) if app.as_json else ()
+    said = (*(("--json",) if app.as_json else ()), *(("--no-timers",) if no_timers else ()))
     command = ("tallystick.cli.main", "--data", str(app.data), "serve", "--log-level", log_level, *said)
     if not uvloop.run(_supervise(places, command, count)):
         raise Failure("a worker did not end in good order", "See the log.", code="worker_failed")
@@ -71,7 +74,7 @@ def _seat(environ: Mapping[str, str]) -> Seat | None:
     return Seat(int(number), inherited(environ)) if number.isdigit() else None
 
 
-def _bound_process() -> None:
+def bound_process() -> None:
     """Leave no core dump, which would hold PINs and card numbers (I7), and open as many files as the system lets us."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -96,11 +99,11 @@ async def _supervise(settings: Settings, command: tuple[str, ...], count: int) -
     return well
 
 
-async def _serve(data: Path, settings: Settings, seat: Seat | None) -> None:
+async def _serve(data: Path, settings: Settings, seat: Seat | None, *, timers: bool) -> None:
     told = Told()
     if seat is not None:
         await told.listen(sys.stdin)
-    async with serving(data, settings, seat) as running:
+    async with serving(data, settings, seat, timers=timers) as running:
         click.echo(f"READY {running.port}")
         _log.info("serving on port %d", running.port)
         order = await told.next()

@@ -44,6 +44,9 @@ LISTS_MISSING: Final = Metric(
     "Certification authorities without a revocation list that counts",
     ("authority",),
 )
+NODES: Final = Metric(
+    "tallystick_nodes", "gauge", "Processes on the store, by kind and by whether their lease holds", ("kind", "lease")
+)
 PAYMENTS_WAITING: Final = Metric(
     "tallystick_payments_waiting", "gauge", "Payments that are joined and not final", ("state",)
 )
@@ -94,6 +97,7 @@ METRICS: Final = (
     CERTIFICATE_DAYS_LEFT,
     LIST_SECONDS_LEFT,
     LISTS_MISSING,
+    NODES,
     PAYMENTS_WAITING,
     OUTBOX,
     OUTBOX_AGE,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tallystick.adapters.ca_files import CRL_LOOK_MS, LIFE_MIN_MS, FileCa, RevocationList
-from tallystick.crypto.ca import CHANNEL, CRL_LIFE_MS, DAY_MS
+from tallystick.crypto.ca import CHANNEL, CRL_LIFE_MS, DAY_MS, read_revocation_list
 from tallystick.crypto.x509 import PeerCertificate, make_csr, new_private_key, read_certificate
 from tallystick.errors import AlreadyExists, CertificateRevoked, FieldInvalid, Misconfigured, NotFound
 from tallystick.runtime import Millis
@@ -91,6 +91,20 @@ def test_two_processes_lose_no_entry_of_each_other(ca: FileCa) -> None:
     other = FileCa(ca.trust.parent)
     expected = {enrol(ca).serial, enrol(other).serial, enrol(ca).serial}
     assert expected == {entry.serial for entry in ca.issued()}
+
+
+def test_of_processes_that_keep_the_list_one_makes_the_days(ca: FileCa) -> None:
+    def number() -> int:
+        return read_revocation_list(ca.crl.read_bytes(), ca.issuer.read_bytes(), after(2 * DAY_MS)).number
+
+    first, processes = number(), [ca, FileCa(ca.trust.parent), FileCa(ca.trust.parent)]
+    for now, expected in ((after(DAY_MS - 1), first), (after(DAY_MS), first + 1), (after(2 * DAY_MS - 1), first + 1)):
+        for each in processes:
+            each.keep_crl(now, DAY_MS)
+        assert expected == number()
+    ca.crl.unlink()
+    ca.keep_crl(after(DAY_MS), DAY_MS)
+    assert first + 2 == number()
 
 
 def test_the_chain_handed_out_is_leaf_then_issuing_authority(ca: FileCa) -> None:

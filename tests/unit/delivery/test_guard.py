@@ -28,7 +28,7 @@ BACK_END = BackEnd(id="10000001", name="Bank", connector="scripted", status=Stat
 
 
 def guarded(
-    *script: Step, otherwise: Step = APPROVED, **bounds: int
+    *script: Step, otherwise: Step = APPROVED, node: SteadyNode = NODE, **bounds: int
 ) -> tuple[GuardedConnector, ScriptedConnector, VirtualClock]:
     inner, clock = ScriptedConnector(*script, otherwise=otherwise), VirtualClock()
     facts = {"in_flight_max": 256, "per_second_max": 0, **bounds}
@@ -40,7 +40,7 @@ def guarded(
         schemes=BACK_END.schemes,
         **facts,
     )
-    return GuardedConnector(inner, back_end, clock, NODE), inner, clock
+    return GuardedConnector(inner, back_end, clock, node), inner, clock
 
 
 async def fail(guard: GuardedConnector, times: int, error: type[Exception] = OutcomeUnknown) -> None:
@@ -144,6 +144,29 @@ async def test_requests_take_turns_under_a_rate_and_those_too_far_back_are_not_s
     assert list(range(1, 12)) == sent[:11]
     endings = await asyncio.gather(*tasks, return_exceptions=True)
     assert (11, 9) == (endings.count(APPROVED), sum(isinstance(ending, NotSent) for ending in endings))
+
+
+async def test_of_several_nodes_each_keeps_to_its_share_of_the_bounds() -> None:
+    node = SteadyNode(peers=4)
+    guard, inner, clock = guarded(otherwise=HANG, in_flight_max=10, node=node)
+    tasks = [asyncio.create_task(guard.deliver(INSTRUCTION)) for _ in range(10)]
+    await asyncio.sleep(0)
+    assert 3 == len(inner.instructions)
+    node.peers = 1
+    tasks += [asyncio.create_task(guard.deliver(INSTRUCTION)) for _ in range(10)]
+    await asyncio.sleep(0)
+    assert 10 == len(inner.instructions)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+    slow, inner, clock = guarded(per_second_max=40, node=SteadyNode(peers=4))
+    tasks = [asyncio.create_task(slow.deliver(INSTRUCTION)) for _ in range(20)]
+    await asyncio.sleep(0)
+    await clock.advance(999)
+    assert 10 == len(inner.instructions)
+    await clock.advance(1_000)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_changed_bounds_count_from_the_next_request_on() -> None:

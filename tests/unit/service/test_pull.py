@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from pull_world import BANK, CARD, OTHER, PAN, World, follow_up, open_world, ori
 
 from tallystick.assembly.facts import PaymentState
 from tallystick.crypto.jose import JweKey
-from tallystick.delivery import pull
+from tallystick.delivery import pull, pull_queue
 from tallystick.delivery.model import (
     Answer,
     Finding,
@@ -21,6 +22,7 @@ from tallystick.delivery.model import (
     Recovery,
     Verdict,
 )
+from tallystick.delivery.pull_queue import PullQueue
 from tallystick.errors import NotSent, OutcomeUnknown, ReversalRefused, StoreFailed, Unfit
 from tallystick.sdk.deliveries import Fetched, ToReverse
 from tallystick.sdk.errors import PlatformProblem
@@ -88,6 +90,22 @@ async def test_a_fetched_delivery_has_the_order_and_the_card_and_its_outcome_is_
     assert "done" == await world.deliveries().approve(job.key, approval="031337")
     assert Answer(verdict=Verdict.APPROVED, code="00", approval="031337") == await task
     assert PaymentState.APPROVED is await world.state(instruction)
+
+
+async def test_what_another_node_offers_is_handed_out_here_and_its_outcome_reaches_that_node(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing but the store is common to the two: each hears of the other by a look at it."""
+    monkeypatch.setattr(pull_queue, "LOOK_S", 0.02)
+    poll = asyncio.create_task(world.deliveries().next(20))
+    await asyncio.sleep(0.05)
+    there = replace(world, queue=PullQueue(world.memory.store, world.memory.keyring, world.clock))
+    instruction = await world.instruction()
+    task = asyncio.create_task(there.connector(**MANUAL).deliver(instruction))
+    job = await poll
+    assert isinstance(job, Fetched)
+    assert "done" == await world.deliveries().approve(job.key)
+    assert Verdict.APPROVED is (await task).verdict
 
 
 async def test_a_decline_is_the_answer_too(world: World) -> None:

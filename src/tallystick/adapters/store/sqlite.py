@@ -27,7 +27,7 @@ from tallystick.adapters.store.sqlite_kept import SqliteKept
 from tallystick.adapters.store.sqlite_limits import SqliteLimits
 from tallystick.adapters.store.sqlite_merchants import SqliteMerchants
 from tallystick.adapters.store.sqlite_nodes import SqliteNodes
-from tallystick.adapters.store.sqlite_open import connect
+from tallystick.adapters.store.sqlite_open import BUSY_TIMEOUT_S, connect
 from tallystick.adapters.store.sqlite_parts import SqliteParts
 from tallystick.adapters.store.sqlite_payments import SqlitePayments
 from tallystick.adapters.store.sqlite_pins import SqlitePins
@@ -45,6 +45,7 @@ from tallystick.runtime import Clock, SystemClock
 BATCH_MAX: Final = 256  # works that share one commit; bounds how long the loop is held
 BUSY_BATCH: Final = 2  # works in the last commit from which on the store counts as busy
 COMMIT_DELAY_S: Final = 0.002  # s a busy store waits for more works before it commits
+BUSY_PAUSE_S: Final = 0.001  # s until a look whether another process has committed
 WAITING_MAX: Final = 8_192  # works that wait for a commit; more are refused
 
 T = TypeVar("T")
@@ -85,14 +86,6 @@ class SqliteBooks(
         self.ledger = Ledger(functools.partial(getattr, db, "total_changes"))
 
 
-class Waiting(NamedTuple):
-    """A work that waits for its turn, where its caller waits for the outcome, and who that is."""
-
-    work: Callable[[SqliteBooks], Awaitable[Any]]
-    done: asyncio.Future[Any]
-    actor: str
-
-
 class Outcome(NamedTuple):
     """What a work gave: a value and what it leaves in the audit chain, or the error that undid it."""
 
@@ -101,11 +94,28 @@ class Outcome(NamedTuple):
     drafts: Sequence[Draft] = ()
 
 
+class Waiting(NamedTuple):
+    """A work that waits for its turn, where its caller waits for the outcome, and who that is."""
+
+    work: Callable[[SqliteBooks], Awaitable[Any]]
+    done: asyncio.Future[Any]
+    actor: str
+
+    def answer(self, outcome: Outcome) -> None:
+        """Tell the caller, unless it waits no more."""
+        if self.done.cancelled():
+            return
+        if outcome.error is None:
+            self.done.set_result(outcome.value)
+        else:
+            self.done.set_exception(outcome.error)
+
+
 class SqliteStore:
     """Implement `delivery.books.Store` on the SQLite file at `path`, created when missing.
 
-    Other processes may use the same file; a writer waits for the other up to `sqlite_open.BUSY_TIMEOUT_S`, with the
-    whole event loop, so they keep their transactions short. `clock` dates the entries of the audit chain. Raises
+    Other processes may use the same file; a writer waits for the other up to `sqlite_open.BUSY_TIMEOUT_S`, while its
+    event loop goes on. `clock` dates the entries of the audit chain. Raises
     Misconfigured when the file cannot be used.
     """
 
@@ -118,6 +128,7 @@ class SqliteStore:
         self._committing = False
         self._closed = False
         self._last_batch = 0
+        self._busy_since: float | None = None
 
     async def transact(self, work: Callable[[SqliteBooks], Awaitable[T]]) -> T:
         """Run `work` as one transaction and return its result once the change is on disk; see `Store.transact`."""
@@ -179,34 +190,57 @@ class SqliteStore:
         self._closed = True
         while self._waiting:
             self._commit_waiting()
+            await asyncio.sleep(BUSY_PAUSE_S if self._waiting else 0)
         self._db.close()
 
     def _commit_waiting(self) -> None:
-        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH_MAX))]
-        if not batch:
+        if not self._waiting:
             return
+        failure: StoreFailed | None = None
+        try:
+            if not self._begun():
+                asyncio.get_running_loop().call_later(BUSY_PAUSE_S, self._commit_waiting)
+                return
+        except sqlite3.Error as error:
+            failure = failed(error)
+        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH_MAX))]
         self._last_batch = len(batch)
         self._committing = True
         try:
-            outcomes = self._commit(batch)
+            outcomes = self._commit(batch) if failure is None else [Outcome(error=failure) for _ in batch]
         except sqlite3.Error as error:
             outcomes = [Outcome(error=failed(error)) for _ in batch]
         finally:
             self._committing = False
         for waiting, outcome in zip(batch, outcomes, strict=True):
-            if waiting.done.cancelled():
-                continue
-            if outcome.error is None:
-                waiting.done.set_result(outcome.value)
-            else:
-                waiting.done.set_exception(outcome.error)
+            waiting.answer(outcome)
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._commit_waiting)
 
+    def _begun(self) -> bool:
+        """Begin a transaction that writes; False while another process has one: try again soon.
+
+        SQLite's own waiting would hold up the event loop, in steps of up to a tenth of a second. Raises sqlite3.Error
+        when the other one has it for `BUSY_TIMEOUT_S`, and when it cannot be begun at all.
+        """
+        now = asyncio.get_running_loop().time()
+        since = now if self._busy_since is None else self._busy_since
+        self._busy_since = None
+        self._db.execute("PRAGMA busy_timeout = 0")
+        try:
+            # IMMEDIATE: one that begins as a reader may find, at its first write, that another process was first.
+            self._db.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or now - since >= BUSY_TIMEOUT_S:
+                raise
+            self._busy_since = since
+            return False
+        finally:
+            self._db.execute(f"PRAGMA busy_timeout = {round(BUSY_TIMEOUT_S * 1000)}")
+        return True
+
     def _commit(self, batch: list[Waiting]) -> list[Outcome]:
-        """Run a batch and make it durable; raises sqlite3.Error when nothing of it counts."""
-        # IMMEDIATE: a transaction that begins as a reader may find, at its first write, that another process was first.
-        self._db.execute("BEGIN IMMEDIATE")
+        """Run a batch in the transaction begun and make it durable; raises sqlite3.Error when nothing of it counts."""
         try:
             self._cache.refresh(self._db.execute("PRAGMA data_version").fetchone()[0])
             outcomes = [self._run(waiting) for waiting in batch]

@@ -9,6 +9,7 @@ from tallystick.cli.checks import (
     institutions,
     keys,
     machine,
+    nodes,
     people,
     records,
     settings,
@@ -28,6 +29,7 @@ CHECKS: Final = (
     *people.CHECKS,
     *institutions.CHECKS,
     *records.CHECKS,
+    *nodes.CHECKS,
     *machine.CHECKS,
     certificates.LISTENER,
 )

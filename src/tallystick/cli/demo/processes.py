@@ -15,7 +15,7 @@ STOP_TIMEOUT_S: Final = 30.0  # s a child may take to end after SIGTERM
 
 
 class Child:
-    """One child process that prints `READY <port>` when it listens; what it says else goes to its log file.
+    """One child process that prints `READY <port>` when it listens, or `READY`; what it says else goes to its log file.
 
     `more` is added to its environment.
     """
@@ -74,5 +74,5 @@ class Child:
         while stdout is not None and (line := await stdout.readline()):
             word, _, port = line.decode().strip().partition(" ")
             if word == "READY":
-                return int(port)
+                return int(port or 0)
         raise Misconfigured(f"{self.name} ended before it listened; see {self._log.name}")

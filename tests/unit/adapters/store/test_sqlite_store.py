@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -271,9 +272,9 @@ async def test_channels_routes_and_settings_are_read_from_the_database_once(stor
 
 
 async def test_while_another_process_writes_too_long_the_works_fail_and_may_be_repeated(
-    store: SqliteStore, path: Path
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store._db.execute("PRAGMA busy_timeout = 1")
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.01)
     other = SqliteStore(path)
     other._db.execute("BEGIN IMMEDIATE")
 
@@ -281,6 +282,41 @@ async def test_while_another_process_writes_too_long_the_works_fail_and_may_be_r
         await store.transact(lambda books: books.add_payment(payment("pay_1")))
     other._db.execute("ROLLBACK")
     await store.transact(lambda books: books.add_payment(payment("pay_1")))
+    await other.aclose()
+
+
+async def test_while_another_process_writes_works_wait_and_everything_else_goes_on(
+    store: SqliteStore, path: Path
+) -> None:
+    other = SqliteStore(path)
+    other._db.execute("BEGIN IMMEDIATE")
+    waiting = [
+        asyncio.create_task(store.transact(lambda books, n=n: books.add_payment(payment(f"pay_{n}")))) for n in range(3)
+    ]
+    await asyncio.sleep(0)
+    began = time.monotonic()
+    for _ in range(20):
+        assert None is await store.read(lambda books: books.payment("pay_0"))
+        await asyncio.sleep(0.001)
+    assert time.monotonic() - began < sqlite.BUSY_TIMEOUT_S / 2
+    assert [False] * 3 == [task.done() for task in waiting]
+    other._db.execute("ROLLBACK")
+    await asyncio.gather(*waiting)
+    assert await other.read(lambda books: books.payment("pay_2"))
+    await other.aclose()
+
+
+async def test_a_store_that_closes_finishes_what_waits_for_another_process(store: SqliteStore, path: Path) -> None:
+    other = SqliteStore(path)
+    other._db.execute("BEGIN IMMEDIATE")
+    waiting = asyncio.create_task(store.transact(lambda books: books.add_payment(payment("pay_1"))))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(store.aclose())
+    await asyncio.sleep(0.01)
+    assert not closing.done()
+    other._db.execute("ROLLBACK")
+    await asyncio.gather(closing, waiting)
+    assert await other.read(lambda books: books.payment("pay_1"))
     await other.aclose()
 
 
@@ -353,7 +389,7 @@ async def test_a_restart_finds_moving_payments_by_an_index_and_in_its_order(
 @pytest.mark.parametrize(
     ("statement", "values", "indexes"),
     [
-        (intents.SENDING, ("authorisation", 9), {"intent_sending"}),
+        (intents.LOST, (0, 9), {"intent_sending", "sqlite_autoindex_node_1"}),
         (intents.DUE, (9, 9), {"intent_due"}),
         (intents.UNSETTLED, ("10000001",), {"intent_sending", "intent_unknown"}),
         (intents.ACCOUNTS_KEPT, (), {"intent_sending", "intent_unknown"}),
