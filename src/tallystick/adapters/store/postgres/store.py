@@ -13,15 +13,16 @@ from typing import Final, TypeVar
 from tallystick.adapters.store.postgres.book import ASK, SETTLE, Outdated
 from tallystick.adapters.store.postgres.books import PostgresBooks
 from tallystick.adapters.store.postgres.cache import Cache
+from tallystick.adapters.store.postgres.clock import DatabaseClock
 from tallystick.adapters.store.postgres.link import Answer, Link, Lost, Refused
-from tallystick.adapters.store.postgres.opening import Settings, open_link
+from tallystick.adapters.store.postgres.opening import Settings, open_link, require_schema
 from tallystick.adapters.store.postgres.pool import Pool
 from tallystick.adapters.store.postgres.sequence import Page, Sequencer, write_page
 from tallystick.adapters.store.postgres.session import Session
 from tallystick.adapters.store.postgres.statements import BEGIN, load
 from tallystick.audit.acting import actor
 from tallystick.errors import AlreadyExists, AlreadyFinal, Misconfigured, StoreFailed
-from tallystick.runtime import Clock, Randomness, SystemClock, SystemRandomness
+from tallystick.runtime import Clock, Millis, Randomness, SystemRandomness
 
 TRIES_MAX: Final = 6  # runs of one work before its caller is told
 RACES_MAX: Final = 3  # runs of a work that finds another's row each time, before it is told that the row is there
@@ -54,18 +55,22 @@ class Unsettled(Exception):
 class PostgresStore:
     """Implement `delivery.books.Store` on a PostgreSQL database whose schema is up to date (`migrate`).
 
-    Opens nothing before it is used. `clock` dates the entries of the audit chain, `randomness` spreads second runs.
+    Opens nothing before it is used, and then raises Misconfigured when migrations are missing. `clock` dates the
+    entries of the audit chain, instead of the database's; `randomness` spreads second runs.
     """
 
     def __init__(self, settings: Settings, clock: Clock | None = None, randomness: Randomness | None = None) -> None:
         self._settings = settings
-        self._clock = clock or SystemClock()
+        self.clock = DatabaseClock(self.time)
+        """The database's clock, for all that is judged on this node; to be measured before use."""
+        self._dating: Clock = clock or self.clock
         self._randomness = randomness or SystemRandomness()
         self._queries = load()
         self._cache = Cache()
         self._pool = Pool(self._open, settings.pool_max)
         self._sequencer = Sequencer(self._pool, self._queries)
         self._stepping = False
+        self._checked = False
         self._closed = False
 
     async def transact(self, work: Callable[[PostgresBooks], Awaitable[T]]) -> T:
@@ -87,7 +92,26 @@ class PostgresStore:
             await self._sequencer.aclose()
             await self._pool.aclose()
 
+    def load(self) -> float:
+        """Return how full the queue of works that wait for a connection is, 1 when more are refused."""
+        return self._pool.load()
+
+    async def checkpoint(self) -> bool:
+        """Leave it to the database: VACUUM takes away what is erased, and the end of its key makes it unreadable."""
+        return True
+
+    async def time(self) -> Millis:
+        """Return the database's time."""
+
+        async def ask(books: PostgresBooks) -> Millis:
+            return await books.database_time()
+
+        return await self.read(ask)
+
     async def _open(self) -> Session:
+        if not self._checked:
+            await require_schema(self._settings)
+            self._checked = True
         link = await open_link(self._settings)
         return Session(link, PostgresBooks(link, self._queries, self._cache))
 
@@ -143,7 +167,7 @@ class PostgresStore:
         value = await self._drive(work, session)
         drafts = books.ledger.end()
         if left := drafts or books.events:
-            at = self._clock.now()
+            at = self._dating.now()
             entries = [draft.entry(0, at) for draft in drafts]
             link.send(self._queries["add_page"].write, (write_page(Page(entries, books.events)),))
         await link.commit()
