@@ -112,11 +112,18 @@ class PostgresBook:
         self._changed += 1
 
     def _use_cache(self) -> bool:
-        """Tell whether this transaction may use and fill the cache, and have it checked that it is not old."""
+        """Tell whether this transaction may use the cache, and have it checked that what is kept was not old.
+
+        It may only while the cache is of the version that this transaction used first: another one may have renewed it.
+        """
         if not self._cached and self._caching:
             self._cached, self._used_version = True, self._cache.version
             self._link.send(self._queries["settings_version"].read, then=self._judge_cache)
-        return self._caching
+        return self._may_keep()
+
+    def _may_keep(self) -> bool:
+        """Tell whether a row just read is of the version that the cache is of."""
+        return self._caching and self._used_version == self._cache.version
 
     def _leave_cache(self) -> None:
         """Tell all nodes that what they keep is old, before changing it; this transaction keeps nothing more.
@@ -137,10 +144,11 @@ class PostgresBook:
 
     def _judge_cache(self, answer: Answer) -> None:
         ((version,),) = answer.rows()
-        if version != self._cache.version:
+        if version > self._cache.version:
             self._cache.forget(version)
-            if self._hit:
-                raise Outdated
+        if version != self._used_version and self._hit:
+            raise Outdated
+        self._used_version = version
 
     async def _settle(self) -> None:
         """See to it that this transaction began after everything committed before was put in order."""
