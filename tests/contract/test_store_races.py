@@ -202,6 +202,20 @@ async def test_a_channel_that_one_node_suspends_is_never_used_as_active_by_anoth
         await nodes[version % NODES].transact(lambda books, changed=changed: books.replace_channel(changed))
 
 
+async def test_an_error_that_rests_on_a_kept_row_that_is_old_is_not_believed(nodes: list[PostgresStore]) -> None:
+    await nodes[0].transact(lambda books: books.add_channel(channel(algorithm="old")))
+    await nodes[1].read(lambda books: books.channel("ch_pc"))
+    await nodes[0].transact(lambda books: books.replace_channel(channel(algorithm="new")))
+
+    async def insist(books: Books) -> str:
+        found = await books.channel("ch_pc")
+        if found is None or found.algorithm != "new":
+            raise Conflict("this channel is old")
+        return found.algorithm
+
+    assert "new" == await nodes[1].transact(insist)
+
+
 async def test_a_work_that_loses_a_race_is_run_again_and_sees_the_winner_s_row(nodes: list[PostgresStore]) -> None:
     runs: list[int] = []
 

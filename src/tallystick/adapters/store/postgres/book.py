@@ -6,12 +6,13 @@ found out, and what needs no answer shares the next round trip.
 """
 
 import types
-from collections.abc import Generator, Mapping, Sequence
-from typing import Any, Final
+from collections import deque
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from tallystick.adapters.store.postgres.cache import Cache
+from tallystick.adapters.store.postgres.cache import Cache, TraceDay
 from tallystick.adapters.store.postgres.link import Answer, Link
 from tallystick.adapters.store.postgres.statements import Query
 from tallystick.audit.ledger import Ledger
@@ -30,6 +31,16 @@ class Ask:
 
 class Settle:
     """What a book yields before it reads what is put in order after commits: see `sequence`."""
+
+
+class First(NamedTuple):
+    """What a book yields when another work has to count before its own can go on: that one is then run again.
+
+    `then` is given what the other one returned, once that is durable.
+    """
+
+    work: Callable[[Any], Awaitable[Any]]
+    then: Callable[[Any], None]
 
 
 ASK: Final = Ask()
@@ -57,14 +68,21 @@ class PostgresBook:
         """Whether a guarded write found another's row: a rerun would see it."""
         self.events: list[Event] = []
         """The events that this transaction logs; `seq` is given when they are put in order."""
+        self.drawn: list[tuple[TraceDay, int]] = []
+        """The trace numbers that this transaction drew: free again if it is undone."""
 
     def begin(self, actor: str, *, writes: bool, settled: bool) -> None:
         """Start a transaction of `actor`."""
         self.writes, self.settled, self.raced = writes, settled, False
         self._caching, self._cached, self._hit = True, False, False
         self._used_version = 0
-        self.events = []
+        self.events, self.drawn = [], []
         self.ledger.begin(actor)
+
+    def undone(self) -> None:
+        """Take back what this transaction drew from the node's own stock; it certainly does not count."""
+        for day, number in reversed(self.drawn):
+            self._cache.traces.setdefault(day, deque()).appendleft(number)
 
     async def _rows(self, name: str, *values: Any) -> list[Row]:
         """Read rows."""
@@ -155,6 +173,10 @@ class PostgresBook:
         if not self.settled:
             await _give_way(SETTLE)
 
+    async def _first(self, work: Callable[[Any], Awaitable[Any]], then: Callable[[Any], None]) -> None:
+        """Have another work done in a transaction of its own, and the one at hand run again; see `First`."""
+        await _give_way(First(work, then))
+
     async def _ask(self, name: str, values: Sequence[Any]) -> Answer:
         query = self._queries[name]
         self._link.send(query.write if self.writes else query.read, values)
@@ -163,7 +185,7 @@ class PostgresBook:
 
 
 @types.coroutine
-def _give_way(to: Ask | Settle) -> Generator[Ask | Settle, Any, Any]:
+def _give_way(to: Ask | Settle | First) -> Generator[Ask | Settle | First, Any, Any]:
     return (yield to)
 
 

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from tallystick.adapters.store.postgres.book import ASK, SETTLE, Outdated
+from tallystick.adapters.store.postgres.book import ASK, SETTLE, First, Outdated
 from tallystick.adapters.store.postgres.books import PostgresBooks
 from tallystick.adapters.store.postgres.cache import Cache
 from tallystick.adapters.store.postgres.clock import DatabaseClock
@@ -21,7 +21,7 @@ from tallystick.adapters.store.postgres.sequence import Page, Sequencer, write_p
 from tallystick.adapters.store.postgres.session import Session
 from tallystick.adapters.store.postgres.statements import BEGIN, load
 from tallystick.audit.acting import actor
-from tallystick.errors import AlreadyExists, AlreadyFinal, Misconfigured, StoreFailed
+from tallystick.errors import AlreadyExists, AlreadyFinal, Misconfigured, StoreFailed, TallystickError
 from tallystick.runtime import Clock, Millis, Randomness, SystemRandomness
 
 TRIES_MAX: Final = 6  # runs of one work before its caller is told
@@ -40,16 +40,28 @@ shut down, crashed or starts, or is the standby after a fail-over.
 T = TypeVar("T")
 
 
-class Again(Exception):
-    """Nothing of the work counts, and another run may go better; `race` is what its caller is told if none does."""
+class Turn(Exception):
+    """The work is to be run again, and nothing of it counts yet."""
+
+
+class Again(Turn):
+    """Another run may go better; `race` is what the caller is told if none does."""
 
     def __init__(self, race: Exception | None = None) -> None:
         super().__init__()
         self.race = race
 
 
-class Unsettled(Exception):
-    """The work reads what is put in order after commits: do that first, then run it again."""
+class Before(Turn):
+    """Another work has to count first."""
+
+    def __init__(self, first: First) -> None:
+        super().__init__()
+        self.first = first
+
+
+class Unsettled(Turn):
+    """The work reads what is put in order after commits: that is done first."""
 
 
 class PostgresStore:
@@ -125,16 +137,24 @@ class PostgresStore:
         for tries in range(1, TRIES_MAX + 1):
             try:
                 return await self._try(work, writes=writes, settled=settled)
-            except Unsettled:
-                await self._sequencer.settle()
-                settled = True
             except Outdated:
                 continue
-            except Again as again:
-                if tries == TRIES_MAX or (again.race is not None and tries == RACES_MAX):
-                    raise (again.race or StoreFailed("the database refused often")) from again
-                await asyncio.sleep(self._randomness.below(PAUSE_MS * 2**tries) / 1_000)
+            except Turn as turn:
+                settled = settled or isinstance(turn, Unsettled)
+                await self._turn(turn, tries)
         raise StoreFailed("what the work reads changes too often")
+
+    async def _turn(self, turn: Turn, tries: int) -> None:
+        """Do what a work waits for before its next run; raises what its caller is told when there is none."""
+        match turn:
+            case Unsettled():
+                await self._sequencer.settle()
+            case Before(first=first):
+                first.then(await self._run(first.work, writes=True))
+            case Again(race=race):
+                if tries == TRIES_MAX or (race is not None and tries == RACES_MAX):
+                    raise (race or StoreFailed("the database refused often")) from turn
+                await asyncio.sleep(self._randomness.below(PAUSE_MS * 2**tries) / 1_000)
 
     async def _try(self, work: Callable[[PostgresBooks], Awaitable[T]], *, writes: bool, settled: bool) -> T:
         """Run a work once; raises Again when nothing of it counts and another run may go better."""
@@ -146,14 +166,18 @@ class PostgresStore:
         except Lost:
             if link.committing:
                 raise StoreFailed("the connection was lost while committing: the outcome is not known") from None
+            books.undone()
             raise Again from None
         except Refused as refused:
+            books.undone()
             await _undo(link)
             raise _judged(refused, link, writes=writes) from None
         except asyncio.CancelledError:
             link.close()  # answers are under way that nobody will read
             raise
         except BaseException as error:
+            books.undone()
+            await _confirm(link)
             await _undo(link)
             if books.raced and isinstance(error, (AlreadyExists, AlreadyFinal)):
                 raise Again(error) from None
@@ -201,11 +225,20 @@ class PostgresStore:
                     self._stepping = False
                 if asked is SETTLE:
                     raise Unsettled
+                if isinstance(asked, First):
+                    raise Before(asked)
                 if asked is not ASK:
                     raise Misconfigured("a transaction waits only on the store")
                 answer = await session.link.answer()
         finally:
             steps.close()
+
+
+async def _confirm(link: Link) -> None:
+    """Have checked what a work rested on, before its error is believed; raises Outdated when it saw old rows."""
+    if link.unchecked:
+        with contextlib.suppress(Lost, Refused, TallystickError):
+            await link.answer()
 
 
 async def _undo(link: Link) -> None:

@@ -31,7 +31,7 @@ UPDATE payment SET updated_at = $2 WHERE id IN (
 RETURNING id, policy, element_kind, element_digest, element_institution, claimed, opened_at, expires_at, state, fate,
   contested, owner, user_id, ordered, allowed, back_end, response_code, reason, updated_at, order_mac
 
--- name: expired_payments
+-- name: expired_payments (taken)
 SELECT id FROM payment WHERE fate IS NULL AND expires_at <= $1 ORDER BY expires_at, seq LIMIT $2
 
 -- name: moving_payments
