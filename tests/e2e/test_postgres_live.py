@@ -19,7 +19,7 @@ pytestmark = pytest.mark.e2e
 
 SETTINGS = '[store]\nkind = "postgres"\n'
 PAYMENTS = 12
-CHECKED = ("store", "store schema", "store integrity", "clock and records", "payers' passwords")
+CHECKED = ("store", "store schema", "store integrity", "clock and records", "password parameters")
 
 
 @pytest.fixture
