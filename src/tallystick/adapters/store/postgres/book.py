@@ -68,6 +68,12 @@ class PostgresBook:
         """Whether a guarded write found another's row: a rerun would see it."""
         self.events: list[Event] = []
         """The events that this transaction logs; `seq` is given when they are put in order."""
+        self.held: set[str] = set()
+        """The payments without a fate whose rows this transaction has locked."""
+        self.missed: set[tuple[bytes, str]] = set()
+        """The elements and policies under which it found no payment that waits."""
+        self.ahead: dict[str, list[Row]] = {}
+        """The sealed parts of payments it has locked, read with them and not changed since."""
         self.drawn: list[tuple[TraceDay, int]] = []
         """The trace numbers that this transaction drew: free again if it is undone."""
 
@@ -77,6 +83,7 @@ class PostgresBook:
         self._caching, self._cached, self._hit = True, False, False
         self._used_version = 0
         self.events, self.drawn = [], []
+        self.held, self.missed, self.ahead = set(), set(), {}
         self.ledger.begin(actor)
 
     def undone(self) -> None:

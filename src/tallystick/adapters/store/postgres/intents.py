@@ -44,10 +44,8 @@ class PostgresIntents(PostgresBook):
         return range(last + 1, until + 1)
 
     async def add_intent(self, intent: Intent) -> None:
-        """Record an intent; raises AlreadyExists when the payment has one with this `n`."""
-        if not await self._change("add_intent", *to_row(intent)):
-            self.raced = True
-            raise AlreadyExists("the payment has an intent with this number")
+        """Record an intent; the work fails with AlreadyExists when the payment has one with this `n`."""
+        self._put("add_intent", *to_row(intent), taken=AlreadyExists("the payment has an intent with this number"))
 
     async def settle_intent(
         self,
