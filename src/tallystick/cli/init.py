@@ -64,7 +64,7 @@ names = {names}
 # [sms]
 # url = "https://sms.example/messages"
 
-# Many nodes keep everything in one PostgreSQL database (docs/operations/scale.md); its connection string comes from
+# Many nodes keep everything in one PostgreSQL database (docs/operations/database.md); its connection string comes from
 # TALLYSTICK_STORE__DSN_FILE. `ca` certifies its server, unless that is on this machine.
 # [store]
 # kind = "postgres"

@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "receipt": "receipt.receipt",
     "routes": "routes.routes",
     "serve": "serve.serve",
+    "store": "store.store",
     "test": "test_mode.test",
     "trigger": "listen.trigger",
     "user": "user.user",
@@ -59,24 +60,6 @@ class OnDemand(Group):
         module, _, name = COMMANDS[cmd_name].rpartition(".")
         found: click.Command = getattr(import_module(f"tallystick.cli.{module}"), name)
         return found
-from tallystick.cli.institution import institution
-from tallystick.cli.keys import keys
-from tallystick.cli.limits import limits
-from tallystick.cli.listen import listen, trigger
-from tallystick.cli.operator import operator as operators
-from tallystick.cli.pages import pages
-from tallystick.cli.part import part
-from tallystick.cli.payment import payment
-from tallystick.cli.pin import pin
-from tallystick.cli.proposals import group as proposals
-from tallystick.cli.prove_erasure import prove_erasure
-from tallystick.cli.receipt import receipt
-from tallystick.cli.routes import routes
-from tallystick.cli.serve import serve
-from tallystick.cli.store import store
-from tallystick.cli.test_mode import test
-from tallystick.cli.user import user
-from tallystick.cli.webhook import webhook
 
 
 @click.group(
@@ -118,43 +101,6 @@ def cli(ctx: click.Context, data: Path, operator: str | None, operator_key: Path
     Exit code 0: done. 1: refused or failed; the message names the remedy. 2: wrong usage. NO_COLOR is respected.
     """
     ctx.obj = App(data, operator or this_user(), claim=operator, operator_key=operator_key)
-
-
-for command in (
-    apikey,
-    audit,
-    blast_radius,
-    ca,
-    ceremony,
-    channel,
-    delivery,
-    demo,
-    doctor,
-    enrol,
-    events,
-    hsm,
-    init,
-    institution,
-    keys,
-    limits,
-    operators,
-    pages,
-    part,
-    payment,
-    pin,
-    receipt,
-    proposals,
-    prove_erasure,
-    routes,
-    serve,
-    store,
-    listen,
-    test,
-    trigger,
-    user,
-    webhook,
-):
-    cli.add_command(command)
 
 
 def main() -> None:

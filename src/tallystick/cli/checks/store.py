@@ -73,7 +73,7 @@ CHECKS: Final = (
     Check(
         "store settings",
         Weight.UNSAFE,
-        "Move the data to a local disk; set a server as operations/scale.md says.",
+        "Move the data to a local disk; set a server as operations/database.md says.",
         settings,
     ),
     Check("store integrity", Weight.STOPS, "Stop serving and restore the store from its backup.", whole),
