@@ -74,6 +74,8 @@ class PostgresBook:
         """The elements and policies under which it found no payment that waits."""
         self.ahead: dict[str, list[Row]] = {}
         """The sealed parts of payments it has locked, read with them and not changed since."""
+        self.ahead_intents: dict[str, list[Row]] = {}
+        """The intents of payments it moved to their back ends, read with that and not changed since."""
         self.drawn: list[tuple[TraceDay, int]] = []
         """The trace numbers that this transaction drew: free again if it is undone."""
 
@@ -83,7 +85,7 @@ class PostgresBook:
         self._caching, self._cached, self._hit = True, False, False
         self._used_version = 0
         self.events, self.drawn = [], []
-        self.held, self.missed, self.ahead = set(), set(), {}
+        self.held, self.missed, self.ahead, self.ahead_intents = set(), set(), {}, {}
         self.ledger.begin(actor)
 
     def undone(self) -> None:

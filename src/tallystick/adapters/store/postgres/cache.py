@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
-from tallystick.channels.model import Channel
+from tallystick.channels.model import Channel, PinKey
 from tallystick.routing.model import RoutingTable
 
 TRACE_DAYS_MAX: Final = 1_000  # back ends and hours whose numbers are held ready; those of the oldest are given up
@@ -25,6 +25,7 @@ class Cache:
         self.traces: dict[TraceDay, deque[int]] = {}
         self.channels: dict[str, Channel] = {}
         self.connectors: dict[str, bytes] = {}
+        self.pin_keys: dict[str, list[PinKey]] = {}
         self.table: RoutingTable | None = None
         self.version = 0
 
@@ -38,5 +39,6 @@ class Cache:
         """Forget everything; what is kept from now on is that of `version`."""
         self.channels.clear()
         self.connectors.clear()
+        self.pin_keys.clear()
         self.table = None
         self.version = version

@@ -39,12 +39,16 @@ class DatabaseClock:
         """Return how far off the last measurement may be, in ms."""
         return self._error_ms
 
+    @property
+    def known(self) -> bool:
+        """Say whether the time was measured lately."""
+        return self._measured_at is not None and self._monotonic() - self._measured_at <= AGE_MAX_S
+
     def now(self) -> Millis:
         """Return the current time, which never goes back; raises Unavailable when it was not measured lately."""
-        here = self._monotonic()
-        if self._measured_at is None or here - self._measured_at > AGE_MAX_S:
+        if not self.known:
             raise Unavailable("the database's clock is not known")
-        self._last = max(self._last, int(here * 1_000 + self._offset_ms))
+        self._last = max(self._last, int(self._monotonic() * 1_000 + self._offset_ms))
         return Millis(self._last)
 
     async def sleep(self, seconds: float) -> None:

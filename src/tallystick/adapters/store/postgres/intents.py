@@ -45,6 +45,7 @@ class PostgresIntents(PostgresBook):
 
     async def add_intent(self, intent: Intent) -> None:
         """Record an intent; the work fails with AlreadyExists when the payment has one with this `n`."""
+        self.ahead_intents.pop(intent.payment_id, None)
         self._put("add_intent", *to_row(intent), taken=AlreadyExists("the payment has an intent with this number"))
 
     async def settle_intent(
@@ -58,16 +59,21 @@ class PostgresIntents(PostgresBook):
         expected: IntentState = IntentState.SENDING,
     ) -> bool:
         """Move an intent from `expected` to `state` by compare-and-set; True if moved."""
+        self.ahead_intents.pop(payment_id, None)
         row = (state.value, code, at, payment_id, n, expected.value)
         return await self._change("settle_intent", *row) == 1
 
     async def schedule_intent(self, payment_id: str, n: int, *, tried: int, tries: int, due_at: Millis) -> bool:
         """Set the sends and the next time of an inquiry or reversal that is SENDING and was sent `tried` times."""
+        self.ahead_intents.pop(payment_id, None)
         return await self._change("schedule_intent", tries, due_at, payment_id, n, tried) == 1
 
     async def intents(self, payment_id: str) -> list[Intent]:
         """List the intents of a payment by `n`."""
-        return [from_row(row) for row in await self._rows("intents", payment_id)]
+        rows = self.ahead_intents.pop(payment_id, None)
+        if rows is None:
+            rows = await self._rows("intents", payment_id)
+        return [from_row(row) for row in rows]
 
     async def lost_intents(self, before: Millis, limit: int) -> list[Intent]:
         """List authorisations that are SENDING and that nobody sends any more, oldest first: their outcome is open."""

@@ -6,6 +6,7 @@ import msgspec
 
 from tallystick.adapters.store.postgres.book import Row, to_json
 from tallystick.adapters.store.postgres.events import PostgresEvents
+from tallystick.adapters.store.postgres.link import Answer
 from tallystick.assembly.facts import ElementKind, Fate, Order, PaymentState
 from tallystick.assembly.model import Element, Payment
 from tallystick.errors import AlreadyExists, AlreadyFinal
@@ -104,10 +105,22 @@ class PostgresPayments(PostgresEvents):
     ) -> bool:
         """Move a joined payment from `expected` to `state` by compare-and-set, overwriting the texts; True if moved."""
         row = (state.value, back_end, response_code, reason, at, payment_id, expected.value)
-        if not await self._change("advance", *row):
+        sends = state is PaymentState.DELIVERING
+        if not await (self._send_off(payment_id, row) if sends else self._change("advance", *row)):
             return False
         self._note_event(payment_id, expected, state, at)
         return True
+
+    async def _send_off(self, payment_id: str, row: Row) -> int:
+        """Move a payment to its back end; whoever may do so asks for its intents next: they come with it."""
+        moved: list[Answer] = []
+        self._link.send(self._queries["advance"].write, row, then=moved.append)
+        intents = await self._rows("intents", payment_id)
+        changed = moved[0].changed
+        if changed:
+            self._changed += changed
+            self.ahead_intents[payment_id] = intents
+        return changed
 
     def _hold(self, payment: Payment) -> Payment:
         if self.writes and payment.fate is None:

@@ -74,7 +74,7 @@ class PostgresStore:
     def __init__(self, settings: Settings, clock: Clock | None = None, randomness: Randomness | None = None) -> None:
         self._settings = settings
         self.clock = DatabaseClock(self.time)
-        """The database's clock, for all that is judged on this node; to be measured before use."""
+        """The database's clock, for all that is judged on this node; who serves keeps it `running`."""
         self._dating: Clock = clock or self.clock
         self._randomness = randomness or SystemRandomness()
         self._queries = load()
@@ -91,6 +91,8 @@ class PostgresStore:
         Raises StoreFailed also when the connection was lost after COMMIT was sent: whether the work counts is then not
         known, and it is not run again.
         """
+        if self._dating is self.clock and not self.clock.known:
+            await self.clock.measure()
         return await self._run(work, writes=True)
 
     async def read(self, work: Callable[[PostgresBooks], Awaitable[T]]) -> T:
