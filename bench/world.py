@@ -2,14 +2,16 @@
 
 import asyncio
 import contextlib
+import os
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from tallystick import config
+from tallystick.adapters.store.postgres.migrate import migrate
 from tallystick.bootstrap.layout import create
 from tallystick.bootstrap.office import Office, office
 from tallystick.bootstrap.presenting import Presenting
@@ -25,6 +27,7 @@ from tallystick.iso8583.spec import specification
 from tallystick.routing.model import NumberPolicy
 from tallystick.sdk.settings import Profile, load_profile
 from tallystick.security.access_keys import KeyringAccess
+from tallystick.testing.postgres_server import postgres_server
 
 SETTINGS = '[gateway]\nhost = "127.0.0.1"\nport = 0\n'
 NAME = "localhost"
@@ -105,14 +108,29 @@ async def _lift_limits(desk: Office) -> None:
         )
 
 
+@contextlib.contextmanager
+def _database() -> Iterator[None]:
+    """Start a PostgreSQL whose commits wait for the disk, and name it to all processes started from here on."""
+    with postgres_server() as server:
+        migrate(server.dsn)
+        named = {"TALLYSTICK_STORE__KIND": "postgres", "TALLYSTICK_STORE__DSN": server.dsn}
+        os.environ.update(named)
+        try:
+            yield
+        finally:
+            for name in named:
+                del os.environ[name]
+
+
 @contextlib.asynccontextmanager
 async def world(home: Path, store: str = "sqlite") -> AsyncIterator[World]:
     """Build it all in `home`."""
-    if store != "sqlite":
-        raise NotImplementedError(store)
     data = home / "platform"
     create(data, SETTINGS)
-    async with office(data, config.load(data, {})) as desk:
+    async with contextlib.AsyncExitStack() as stack:
+        if store == "postgres":
+            stack.enter_context(_database())
+        desk = await stack.enter_async_context(office(data, config.load(data)))
         await Presenting(desk).ensure()
         await _lift_limits(desk)
         institution = await administer.add_institution(

@@ -208,10 +208,25 @@ class PasswordsSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     processes: Annotated[int, Meta(ge=1, le=64)] | None = None
 
 
+class StoreSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where everything is kept: `sqlite` is store.db in the data directory, `postgres` the database of all nodes.
+
+    `dsn` says where that is and who asks, as libpq's connection strings do; `ca` is the file, in the data directory, of
+    who certified the database's server (PEM): needed unless it is on this machine. A node opens `connections`
+    connections at most.
+    """
+
+    kind: Literal["sqlite", "postgres"] = "sqlite"
+    dsn: Secret | None = None
+    ca: str | None = None
+    connections: Annotated[int, Meta(ge=2, le=64)] = 8
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings of one platform; `policies` adds split policies to those built in."""
 
     serve: ServeSection = ServeSection()
+    store: StoreSection = StoreSection()
     gateway: GatewaySettings = GatewaySettings()
     smtp: SmtpSection | None = None
     sms: SmsSection | None = None
@@ -279,6 +294,7 @@ def _refuse_secrets(raw: Mapping[str, Any]) -> None:
         ("keys", "passphrase"),
         ("keys", "pin"),
         ("keys", "shares"),
+        ("store", "dsn"),
     ):
         if key in _table(raw, section):
             variable = f"{PREFIX}{section}__{key}_file".upper()

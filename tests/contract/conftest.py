@@ -9,6 +9,7 @@ from store_samples import AnyStore
 
 from tallystick.adapters.store.postgres.store import PostgresStore
 from tallystick.adapters.store.sqlite import SqliteStore
+from tallystick.runtime import SystemClock
 from tallystick.testing.memory_store import MemoryStore
 
 
@@ -22,6 +23,6 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
             made = SqliteStore(tmp_path / "store.db")
         case _:
             database: PostgresDatabase = request.getfixturevalue("postgres")
-            made = PostgresStore(database.settings)
+            made = PostgresStore(database.settings, SystemClock())
     yield made
     await made.aclose()

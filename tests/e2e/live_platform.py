@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,7 @@ class Live:
     sandbox: UnionPaySandbox
     bank: BackEnd
     child: Child
+    environ: Mapping[str, str] = field(default_factory=dict)
     profiles: dict[str, Profile] = field(default_factory=dict)
     clients: dict[str, TallystickClient] = field(default_factory=dict)
 
@@ -113,7 +114,7 @@ class Live:
 
     @contextlib.asynccontextmanager
     async def office(self) -> AsyncIterator[Office]:
-        async with office(self.data, config.load(self.data, {})) as desk:
+        async with office(self.data, config.load(self.data, self.environ)) as desk:
             yield desk
 
     async def pay(self, amount: int, card: str = "pc", pin: str = "phone", **changes: Any) -> str:
@@ -203,20 +204,27 @@ def a_payment(amount: int) -> tuple[PartContent, PartContent]:
 
 @contextlib.asynccontextmanager
 async def live_platform(
-    home: Path, *, delay_s: float = 1.0, workers: int = 1, settings: str = ""
+    home: Path,
+    *,
+    delay_s: float = 1.0,
+    workers: int = 1,
+    settings: str = "",
+    environ: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Live]:
     """Make, furnish and start a platform.
 
-    `delay_s` is how late a late answer of the bank comes, `settings` are more lines of TOML.
+    `delay_s` is how late a late answer of the bank comes, `settings` are more lines of TOML, `environ` is added to its
+    environment.
     """
-    data = home / "data"
+    data, environ = home / "data", environ or {}
     create(data, SETTINGS + settings)
     arguments = ["tallystick.cli.main", "--data", str(data), "serve", "--workers", str(workers)]
     async with contextlib.AsyncExitStack() as stack:
-        async with office(data, config.load(data, {})) as desk:
+        async with office(data, config.load(data, environ)) as desk:
             sandbox, bank = await connected_bank(desk, home, delay_s)
             stack.push_async_callback(sandbox.stop)
-            live = Live(home, sandbox, bank, Child("the platform", arguments, home / "platform.log"))
+            child = Child("the platform", arguments, home / "platform.log", environ)
+            live = Live(home, sandbox, bank, child, environ)
             for name, fields in CHANNELS.items():
                 await enrol(live, desk, name, fields)
             await allow_one_card(desk)

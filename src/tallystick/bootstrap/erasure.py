@@ -23,8 +23,10 @@ from tallystick import limits
 from tallystick.adapters.canaries import Scanner
 from tallystick.adapters.keys.directory import KeyDirectory
 from tallystick.adapters.keys.epochs import EPOCH_ID, RECOVERY_OVER_MS
-from tallystick.adapters.store.sqlite_examine import examining
+from tallystick.adapters.store import sqlite_examine
+from tallystick.adapters.store.examination import Examined
 from tallystick.bootstrap.office import Office
+from tallystick.bootstrap.storing import examining
 from tallystick.crypto.kdf import KEY_BYTES
 from tallystick.crypto.openings import openings
 from tallystick.errors import Misconfigured
@@ -68,6 +70,9 @@ def prove(desk: Office, also: Iterable[Path], canaries: Mapping[str, str]) -> Pr
     keys = {*_known_keys(desk), *_stray_keys(contents)}
     # 3. and 4.
     under_way, ended = _sealed_now(contents)
+    if desk.settings.store.kind != "sqlite":
+        with examining(desk.layout, desk.settings.store) as rows:
+            _sort("the database", rows, under_way, ended)
     found = [*_late_keys(desk, desk.clock.now()), *ended]
     waiting, scanner = 0, Scanner(canaries)
     for name, content in contents.items():
@@ -146,14 +151,17 @@ def _sealed_now(contents: Mapping[str, bytes]) -> tuple[list[bytes], list[Trace]
         with tempfile.TemporaryDirectory(prefix="tallystick-") as scratch:
             for part in (STORE, f"{STORE}-wal"):
                 (Path(scratch) / part).write_bytes(contents.get(str(Path(name).with_name(part)), b""))
-            with examining(Path(scratch) / STORE) as store:
-                rows = store.sealed_now()
-            for row in rows:
-                if row.ended:
-                    ended.append(Trace(name, row.id, "the content of a payment that ended is still there, sealed"))
-                else:
-                    under_way.append(row.sealed)
+            with sqlite_examine.examining(Path(scratch) / STORE) as rows:
+                _sort(name, rows, under_way, ended)
     return under_way, ended
+
+
+def _sort(name: str, rows: Examined, under_way: list[bytes], ended: list[Trace]) -> None:
+    for row in rows.sealed_now():
+        if row.ended:
+            ended.append(Trace(name, row.id, "the content of a payment that ended is still there, sealed"))
+        else:
+            under_way.append(row.sealed)
 
 
 def _late_keys(desk: Office, now: Millis) -> Iterator[Trace]:

@@ -11,14 +11,14 @@ from tallystick.adapters.ca_files import FileCa
 from tallystick.adapters.keys.files import FileKeyring
 from tallystick.adapters.keys.wrapper import KeyWrapper
 from tallystick.adapters.passwords.process import PasswordProcesses
-from tallystick.adapters.store.sqlite import SqliteStore
 from tallystick.assembly import policy as policies
 from tallystick.assembly.model import SplitPolicy
 from tallystick.bootstrap.layout import Layout
+from tallystick.bootstrap.storing import PlatformStore, storing
 from tallystick.bootstrap.wrapping import key_wrapper
 from tallystick.config import Settings
 from tallystick.errors import Misconfigured
-from tallystick.runtime import Clock, Randomness, SystemClock, SystemRandomness
+from tallystick.runtime import Clock, Randomness, SystemRandomness
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Office:
 
     layout: Layout
     settings: Settings
-    store: SqliteStore
+    store: PlatformStore
     keyring: FileKeyring
     wrapper: KeyWrapper
     ca: FileCa
@@ -40,23 +40,23 @@ class Office:
 async def office(root: Path, settings: Settings) -> AsyncIterator[Office]:
     """Open a platform's books and keys for an operator's command; a serving process may run at the same time."""
     layout = Layout(root)
-    clock, wrapper = SystemClock(), key_wrapper(root, settings.keys)
-    store, stretcher = SqliteStore(layout.store), PasswordProcesses(clock, settings.passwords.processes)
-    try:
-        yield Office(
-            layout=layout,
-            settings=settings,
-            store=store,
-            keyring=FileKeyring.load(layout.keys, wrapper, clock),
-            wrapper=wrapper,
-            ca=FileCa(layout.ca, status_url=settings.ca.url, lives=settings.ca.lives()),
-            stretcher=stretcher,
-            clock=clock,
-            randomness=SystemRandomness(),
-        )
-    finally:
-        await stretcher.aclose()
-        await store.aclose()
+    wrapper = key_wrapper(root, settings.keys)
+    async with storing(layout, settings.store) as (store, clock):
+        stretcher = PasswordProcesses(clock, settings.passwords.processes)
+        try:
+            yield Office(
+                layout=layout,
+                settings=settings,
+                store=store,
+                keyring=FileKeyring.load(layout.keys, wrapper, clock),
+                wrapper=wrapper,
+                ca=FileCa(layout.ca, status_url=settings.ca.url, lives=settings.ca.lives()),
+                stretcher=stretcher,
+                clock=clock,
+                randomness=SystemRandomness(),
+            )
+        finally:
+            await stretcher.aclose()
 
 
 def split_policies(settings: Settings) -> Mapping[str, SplitPolicy]:

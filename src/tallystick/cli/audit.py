@@ -16,6 +16,7 @@ from tallystick.audit.model import Action, Checkpoint, Link
 from tallystick.audit.verify import Fault, Verifying
 from tallystick.bootstrap.auditing import checkpoint_once
 from tallystick.bootstrap.office import Office
+from tallystick.bootstrap.storing import PlatformStore
 from tallystick.channels import operators
 from tallystick.cli.app import App, Group, pass_app
 from tallystick.cli.inputs import file_path
@@ -209,7 +210,7 @@ def _verified(marks: list[Checkpoint], keys: list[SigningKey], links: list[Any])
 
 
 @contextlib.asynccontextmanager
-async def _opened(copy: Path | None, desk: Office) -> AsyncIterator[SqliteStore]:
+async def _opened(copy: Path | None, desk: Office) -> AsyncIterator[PlatformStore]:
     if copy is None:
         yield desk.store
         return
@@ -220,14 +221,14 @@ async def _opened(copy: Path | None, desk: Office) -> AsyncIterator[SqliteStore]
         await store.aclose()
 
 
-async def _links(store: SqliteStore, after: int) -> AsyncIterator[Link]:
+async def _links(store: PlatformStore, after: int) -> AsyncIterator[Link]:
     while links := await _batch(store, after):
         for link in links:
             yield link
         after = links[-1].seq
 
 
-async def _batch(store: SqliteStore, after: int) -> list[Link]:
+async def _batch(store: PlatformStore, after: int) -> list[Link]:
     return await store.read(lambda books: books.audit_links(after, BATCH))
 
 

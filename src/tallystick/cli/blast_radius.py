@@ -11,8 +11,9 @@ from msgspec import Struct
 from tallystick import limits
 from tallystick.adapters.keys.epochs import EPOCH_ID, RECOVERY_OVER_MS
 from tallystick.adapters.keys.opening import FileOpeningKeys
-from tallystick.adapters.store.sqlite_examine import Examined, examining
+from tallystick.adapters.store.examination import Examined
 from tallystick.bootstrap.office import Office, split_policies
+from tallystick.bootstrap.storing import examining
 from tallystick.channels import operators
 from tallystick.cli import administer
 from tallystick.cli.app import App, Command, pass_app
@@ -91,7 +92,7 @@ def blast_radius(
         for channel in channels:
             await administer.find_channel(desk, channel)
         theft, besides = _theft(desk, moment, channels, keys, database=database, node=node is not None)
-        with examining(desk.layout.store) as store:
+        with examining(desk.layout, desk.settings.store) as store:
             found = exposed(_held(store), theft, split_policies(desk.settings))
             if node is not None or (database and Purpose.VAULT in keys):
                 besides.append(PAYERS.format(store.payers()))

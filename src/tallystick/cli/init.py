@@ -9,6 +9,7 @@ from msgspec import Struct
 from tallystick.bootstrap.layout import PLATFORM_URI, create
 from tallystick.bootstrap.office import Office
 from tallystick.bootstrap.presenting import Presenting
+from tallystick.bootstrap.storing import migrate
 from tallystick.bootstrap.wrapping import check_protection, first_wrapper
 from tallystick.cli.app import App, Command, pass_app
 from tallystick.config import FILE_NAME, parse
@@ -63,6 +64,12 @@ names = {names}
 # [sms]
 # url = "https://sms.example/messages"
 
+# Many nodes keep everything in one PostgreSQL database (docs/operations/database.md); its connection string comes from
+# TALLYSTICK_STORE__DSN_FILE. `ca` certifies its server, unless that is on this machine.
+# [store]
+# kind = "postgres"
+# ca = "database-ca.pem"
+
 # Webhooks go to public addresses with a certificate of a public authority, unless said otherwise.
 # [webhooks]
 # allow_private = true
@@ -113,9 +120,12 @@ def init(app: App, host: str, port: int, names: tuple[str, ...]) -> None:
     # A name that no certificate can carry is refused before anything is made.
     x509.make_csr(x509.new_private_key(), uri=PLATFORM_URI, dns=names, common_name="Tallystick platform")
     text = SETTINGS.format(host=json.dumps(host), port=port, names=json.dumps(list(names)))
-    keys = parse(text).keys
+    settings = parse(text)
+    keys = settings.keys
     check_protection(keys)
     layout = create(app.data, text, lambda: first_wrapper(app.data, keys))
+    if settings.store.kind == "postgres":
+        migrate(layout, settings.store, ("pre", "post"))
     app.at_desk(_furnish)
     app.show(
         Created(

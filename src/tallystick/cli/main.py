@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "receipt": "receipt.receipt",
     "routes": "routes.routes",
     "serve": "serve.serve",
+    "store": "store.store",
     "test": "test_mode.test",
     "trigger": "listen.trigger",
     "user": "user.user",

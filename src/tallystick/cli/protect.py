@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 from msgspec import Struct
 
-from tallystick.adapters.store.sqlite import SqliteStore
 from tallystick.audit.acting import acting
 from tallystick.audit.model import Action
 from tallystick.bootstrap import wrapping
 from tallystick.bootstrap.layout import Layout
+from tallystick.bootstrap.storing import storing
 from tallystick.cli.app import App, Command, pass_app
 from tallystick.cli.custody import read_shares, shares_option
 from tallystick.cli.inputs import read_password
@@ -94,11 +94,8 @@ def _note(app: App, provider: str) -> None:
 
 
 async def _note_resumed(app: App, provider: str) -> None:
-    store = SqliteStore(Layout(app.data).store)
-    try:
+    async with storing(Layout(app.data), app.settings().store) as (store, _):
         with acting(f"operator:{app.operator}"):
             await store.transact(
                 lambda books: books.append(Action.KEYS_CHANGED, provider, outcome="protect", resumed=True)
             )
-    finally:
-        await store.aclose()

@@ -20,7 +20,7 @@ START_TIMEOUT_S: Final = 60.0  # s until the server answers
 POLL_S: Final = 0.01  # s between two looks
 STOP_TIMEOUT_S: Final = 20.0  # s until it has ended
 
-FAST: Final = ("-c", "fsync=off", "-c", "full_page_writes=off")
+FAST: Final = ("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "deadlock_timeout=50ms")
 """For tests of what is promised while the machine stands: a commit does not wait for the disk."""
 
 

@@ -4,7 +4,6 @@ import time
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from tallystick.adapters.store.sqlite_examine import examining
 from tallystick.cli.checks.model import Check, Scene, Weight, refuse
 from tallystick.config import FILE_NAME
 from tallystick.crypto.x509 import read_certificate
@@ -21,7 +20,8 @@ BANK_ZONE: Final = "Asia/Shanghai"  # the time zone of ISO 8583 links, where set
 async def against_files(scene: Scene) -> str:
     """The clock is not behind the times at which this platform wrote its own files."""
     now, layout = scene.now(), scene.layout
-    written = [path.stat().st_mtime * 1000 for path in (layout.root / FILE_NAME, layout.store, layout.ca / "crl.pem")]
+    files = [layout.root / FILE_NAME, layout.ca / "crl.pem", *(path for path in (layout.store,) if path.exists())]
+    written = [path.stat().st_mtime * 1000 for path in files]
     if max(written) > now + FRESHNESS_MS:
         raise Misconfigured("the clock is behind the time at which this platform last wrote a file")
     return "not behind this platform's own files"
@@ -30,7 +30,7 @@ async def against_files(scene: Scene) -> str:
 async def against_records(scene: Scene) -> str:
     """The clock is not behind the newest row of the store, nor behind the start of the platform's certificate."""
     now = scene.now()
-    with examining(scene.store()) as store:
+    with scene.examining() as store:
         newest = store.newest()
     begins = read_certificate(scene.layout.certificate.read_bytes()).not_before
     faults = [f"it is {_minutes(newest - now)} behind the newest row of the store"] if newest > now else []

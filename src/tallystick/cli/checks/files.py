@@ -100,7 +100,9 @@ def _private_files(layout: Layout) -> Iterator[Path]:
     for directory in (layout.keys, layout.epochs, layout.recovery, layout.opening, layout.pins):
         yield from sorted(path for path in directory.iterdir() if path.is_file())
     yield from sorted(layout.ca.glob("*.key"))
-    yield from (layout.private_key, layout.store)
+    yield layout.private_key
+    if layout.store.exists():  # where the settings name another one there may be none; `store` misses it where not
+        yield layout.store
 
 
 def _left_over(name: str) -> bool:

@@ -5,16 +5,18 @@ import resource
 import ssl
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, Self
 
 from tallystick import config
+from tallystick.adapters.store.examination import Examined
 from tallystick.bootstrap.layout import Layout
 from tallystick.bootstrap.office import Office, office
-from tallystick.config import Settings
+from tallystick.bootstrap.storing import examining
+from tallystick.config import Settings, StoreSection
 from tallystick.errors import Misconfigured
 from tallystick.runtime import Clock, Millis, SystemClock
 
@@ -83,16 +85,22 @@ class Scene:
         """Read the settings; raises Misconfigured."""
         return config.load(self.layout.root, self.machine.environ)
 
-    def store(self) -> Path:
-        """Return the store's file, which must be there: to open it would make an empty one; Misconfigured."""
-        if not self.layout.store.exists():
-            raise Misconfigured(f"{self.layout.store.name} is missing")
-        return self.layout.store
+    def examining(self) -> AbstractContextManager[Examined]:
+        """Open the store to look at its rows; raises Misconfigured, also when its file is not there."""
+        section = self.settings().store
+        self._require_store(section)
+        return examining(self.layout, section)
 
     def desk(self) -> AbstractAsyncContextManager[Office]:
         """Open books and keys; raises Misconfigured."""
-        self.store()
-        return office(self.layout.root, self.settings())
+        settings = self.settings()
+        self._require_store(settings.store)
+        return office(self.layout.root, settings)
+
+    def _require_store(self, section: StoreSection) -> None:
+        """Refuse to open a file that is missing, which would make an empty one; Misconfigured."""
+        if section.kind == "sqlite" and not self.layout.store.exists():
+            raise Misconfigured(f"{self.layout.store.name} is missing")
 
 
 Look = Callable[[Scene], Awaitable[str]]

@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from tallystick.adapters.store.sqlite_examine import examining
 from tallystick.assembly.facts import PaymentState
 from tallystick.assembly.pins import PIN_FIELD
 from tallystick.channels.model import ChannelState
@@ -18,7 +17,7 @@ COUNTED_MAX: Final = 1_000  # rows counted
 
 async def passwords(scene: Scene) -> str:
     """Every payer's password is stretched with the present parameters (Argon2id, RFC 9106)."""
-    with examining(scene.store()) as store:
+    with scene.examining() as store:
         weak = store.passwords_not_under(PARAMETERS)
     if weak:
         raise Misconfigured(f"{weak} passwords are stretched with older parameters")

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from tallystick.adapters.store.sqlite_examine import examining
+from tallystick.bootstrap.storing import waiting as waiting_migrations
 from tallystick.cli.checks.model import Check, Scene, Weight, refuse
 from tallystick.errors import Misconfigured
 
@@ -26,14 +26,14 @@ async def opens(scene: Scene) -> str:
 
 async def settings(scene: Scene) -> str:
     """A commit waits for the disk, erased content is overwritten, and references hold."""
-    with examining(scene.store()) as store:
+    with scene.examining() as store:
         refuse(store.unsafe_settings())
     return "commits wait for the disk, erased content is overwritten, references hold"
 
 
 async def whole(scene: Scene) -> str:
     """Every page of the store is readable and every reference leads somewhere."""
-    with examining(scene.store()) as store:
+    with scene.examining() as store:
         damage = store.damage()
     refuse([damage] if damage else [])
     return "every page and every reference is whole"
@@ -57,10 +57,26 @@ async def file_system(scene: Scene) -> str:
     return f"the data lies on {kind}" if kind else "this system does not tell the kind of its file system"
 
 
+async def schema(scene: Scene) -> str:
+    """The database of all nodes has the migrations of this release; the embedded store migrates by itself."""
+    section = scene.settings().store
+    if section.kind == "sqlite":
+        return "the embedded store brings itself up to date"
+    waiting = waiting_migrations(scene.layout, section)
+    refuse([f"migration {number} was not applied" for number in waiting["pre"]])
+    return f"up to date; {len(waiting['post'])} migrations wait for the end of the release before"
+
+
 CHECKS: Final = (
-    Check("store", Weight.STOPS, "Restore store.db from its backup, or free space on its disk.", opens),
-    Check("store settings", Weight.UNSAFE, "Move the data to a local disk, where SQLite's log works.", settings),
-    Check("store integrity", Weight.STOPS, "Stop serving and restore store.db from its backup.", whole),
+    Check("store schema", Weight.STOPS, "Run tallystick store migrate --phase pre.", schema),
+    Check("store", Weight.STOPS, "Restore the store from its backup, or free space on its disk.", opens),
+    Check(
+        "store settings",
+        Weight.UNSAFE,
+        "Move the data to a local disk; set a server as operations/database.md says.",
+        settings,
+    ),
+    Check("store integrity", Weight.STOPS, "Stop serving and restore the store from its backup.", whole),
     Check("free space", Weight.UNSAFE, "Free space on the disk of the data directory, or move it.", room),
     Check("file system", Weight.ADVICE, "Move the data directory to an encrypted local disk.", file_system),
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tallystick.adapters.store.sqlite_examine import SAFE, Examined, examining
+from tallystick.adapters.store.sqlite_examine import SAFE, SqliteExamined, examining
 from tallystick.errors import StoreFailed
 
 
@@ -14,7 +14,7 @@ def test_each_unsafe_setting_of_a_connection_is_named() -> None:
     with closing(sqlite3.connect(":memory:")) as db:
         for setting in ("synchronous = NORMAL", "foreign_keys = OFF", "secure_delete = FAST", "trusted_schema = ON"):
             db.execute(f"PRAGMA {setting}")
-        named = [fault.partition(" ")[0] for fault in Examined(db).unsafe_settings()]
+        named = [fault.partition(" ")[0] for fault in SqliteExamined(db).unsafe_settings()]
     assert list(SAFE) == named
 
 

@@ -49,13 +49,15 @@ CHECK: Final = "an operator's check in a process of its own reads everything on 
 ENDED: Final = "nobody asks for a state that a payment stays in; those that are asked for have an index"
 
 MAY_SCAN: Final = {
+    "examination.HELD": CHECK,
+    "examination.NEWEST": NEWEST,
+    "examination.PASSWORDS": CHECK,
+    "examination.PAYERS": CHECK,
+    "examination.SEALED_NOW": CHECK,
     "sqlite_audit.ABOUT": "an auditor's search in a process of its own reads the chain",
     "sqlite_audit.HEAD": NEWEST,
     "sqlite_backlog.DEAD": WAITING,
     "sqlite_backlog.NOTICES": "reads an index of what waits only",
-    "sqlite_examine.HELD": CHECK,
-    "sqlite_examine.NEWEST": NEWEST,
-    "sqlite_examine.SEALED_NOW": CHECK,
     "sqlite_intents.ACCOUNTS_KEPT": WAITING,
     "sqlite_intents.SENDING": WAITING,
     "sqlite_intents.UNSETTLED": WAITING,
@@ -75,7 +77,9 @@ BUILT: Final = {"sqlite_kept": 3, "sqlite_routes": 1}
 
 
 def modules() -> list[Any]:
-    names = sorted(each.name for each in pkgutil.iter_modules(store.__path__) if each.name.startswith("sqlite_"))
+    names = sorted(
+        each.name for each in pkgutil.iter_modules(store.__path__) if each.name.startswith(("sqlite_", "examination"))
+    )
     return [importlib.import_module(f"{store.__name__}.{name}") for name in names]
 
 

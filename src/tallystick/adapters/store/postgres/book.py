@@ -6,12 +6,13 @@ found out, and what needs no answer shares the next round trip.
 """
 
 import types
-from collections.abc import Generator, Mapping, Sequence
-from typing import Any, Final
+from collections import deque
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from tallystick.adapters.store.postgres.cache import Cache
+from tallystick.adapters.store.postgres.cache import Cache, TraceDay
 from tallystick.adapters.store.postgres.link import Answer, Link
 from tallystick.adapters.store.postgres.statements import Query
 from tallystick.audit.ledger import Ledger
@@ -30,6 +31,16 @@ class Ask:
 
 class Settle:
     """What a book yields before it reads what is put in order after commits: see `sequence`."""
+
+
+class First(NamedTuple):
+    """What a book yields when another work has to count before its own can go on: that one is then run again.
+
+    `then` is given what the other one returned, once that is durable.
+    """
+
+    work: Callable[[Any], Awaitable[Any]]
+    then: Callable[[Any], None]
 
 
 ASK: Final = Ask()
@@ -57,14 +68,30 @@ class PostgresBook:
         """Whether a guarded write found another's row: a rerun would see it."""
         self.events: list[Event] = []
         """The events that this transaction logs; `seq` is given when they are put in order."""
+        self.held: set[str] = set()
+        """The payments without a fate whose rows this transaction has locked."""
+        self.missed: set[tuple[bytes, str]] = set()
+        """The elements and policies under which it found no payment that waits."""
+        self.ahead: dict[str, list[Row]] = {}
+        """The sealed parts of payments it has locked, read with them and not changed since."""
+        self.ahead_intents: dict[str, list[Row]] = {}
+        """The intents of payments it moved to their back ends, read with that and not changed since."""
+        self.drawn: list[tuple[TraceDay, int]] = []
+        """The trace numbers that this transaction drew: free again if it is undone."""
 
     def begin(self, actor: str, *, writes: bool, settled: bool) -> None:
         """Start a transaction of `actor`."""
         self.writes, self.settled, self.raced = writes, settled, False
         self._caching, self._cached, self._hit = True, False, False
         self._used_version = 0
-        self.events = []
+        self.events, self.drawn = [], []
+        self.held, self.missed, self.ahead, self.ahead_intents = set(), set(), {}, {}
         self.ledger.begin(actor)
+
+    def undone(self) -> None:
+        """Take back what this transaction drew from the node's own stock; it certainly does not count."""
+        for day, number in reversed(self.drawn):
+            self._cache.traces.setdefault(day, deque()).appendleft(number)
 
     async def _rows(self, name: str, *values: Any) -> list[Row]:
         """Read rows."""
@@ -112,11 +139,18 @@ class PostgresBook:
         self._changed += 1
 
     def _use_cache(self) -> bool:
-        """Tell whether this transaction may use and fill the cache, and have it checked that it is not old."""
+        """Tell whether this transaction may use the cache, and have it checked that what is kept was not old.
+
+        It may only while the cache is of the version that this transaction used first: another one may have renewed it.
+        """
         if not self._cached and self._caching:
             self._cached, self._used_version = True, self._cache.version
             self._link.send(self._queries["settings_version"].read, then=self._judge_cache)
-        return self._caching
+        return self._may_keep()
+
+    def _may_keep(self) -> bool:
+        """Tell whether a row just read is of the version that the cache is of."""
+        return self._caching and self._used_version == self._cache.version
 
     def _leave_cache(self) -> None:
         """Tell all nodes that what they keep is old, before changing it; this transaction keeps nothing more.
@@ -137,15 +171,20 @@ class PostgresBook:
 
     def _judge_cache(self, answer: Answer) -> None:
         ((version,),) = answer.rows()
-        if version != self._cache.version:
+        if version > self._cache.version:
             self._cache.forget(version)
-            if self._hit:
-                raise Outdated
+        if version != self._used_version and self._hit:
+            raise Outdated
+        self._used_version = version
 
     async def _settle(self) -> None:
         """See to it that this transaction began after everything committed before was put in order."""
         if not self.settled:
             await _give_way(SETTLE)
+
+    async def _first(self, work: Callable[[Any], Awaitable[Any]], then: Callable[[Any], None]) -> None:
+        """Have another work done in a transaction of its own, and the one at hand run again; see `First`."""
+        await _give_way(First(work, then))
 
     async def _ask(self, name: str, values: Sequence[Any]) -> Answer:
         query = self._queries[name]
@@ -155,7 +194,7 @@ class PostgresBook:
 
 
 @types.coroutine
-def _give_way(to: Ask | Settle) -> Generator[Ask | Settle, Any, Any]:
+def _give_way(to: Ask | Settle | First) -> Generator[Ask | Settle | First, Any, Any]:
     return (yield to)
 
 

@@ -24,6 +24,7 @@ from tallystick.adapters.store.postgres.signups import PostgresSignUps
 from tallystick.adapters.store.postgres.users import PostgresUsers
 from tallystick.adapters.store.postgres.webhooks import PostgresWebhooks
 from tallystick.audit.ledger import audited
+from tallystick.runtime import Millis
 
 
 @audited
@@ -55,3 +56,8 @@ class PostgresBooks(
     PostgresAudit,
 ):
     """Implement `delivery.books.Books` and `outcomes.ports.OutcomeBooks`."""
+
+    async def database_time(self) -> Millis:
+        """Return the database's time: that of the moment, not of the transaction's begin."""
+        ((at,),) = await self._rows("database_time")
+        return Millis(at)

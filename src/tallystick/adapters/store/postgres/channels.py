@@ -17,7 +17,7 @@ class PostgresChannels(PostgresBook):
         if row is None:
             return None
         channel = from_row(row)
-        if self._caching:
+        if self._may_keep():
             self._cache.channels[channel_id] = channel
         return channel
 

@@ -128,6 +128,11 @@ class Link:
         """Say whether anything is in line or under way."""
         return bool(self._expected or self._results)
 
+    @property
+    def unchecked(self) -> bool:
+        """Say whether an answer is awaited that something is made of."""
+        return self._checks
+
     async def answer(self) -> Answer:
         """Send what is in line, wait for all answers and return the last one.
 
@@ -135,7 +140,10 @@ class Link:
         """
         self._checks = False
         if not self.lost:
-            self._pg.send_flush_request()
+            try:
+                self._pg.send_flush_request()
+            except psycopg.Error:
+                self.close()
         return _judge(await self._drain())
 
     async def commit(self) -> None:
@@ -162,6 +170,7 @@ class Link:
 
     async def undo(self) -> None:
         """Roll back, also after a refusal; raises Lost."""
+        self._checks = False
         self._sync()
         self.send(ROLLBACK)
         self._sync()
@@ -194,8 +203,13 @@ class Link:
         return results
 
     def _sync(self) -> None:
-        if not self.lost:
+        if self.lost:
+            return
+        try:
             self._pg.pipeline_sync()
+        except psycopg.Error:
+            self.close()
+        else:
             self._expected.append(Expected(_SYNC))
 
     def _flush(self) -> None:

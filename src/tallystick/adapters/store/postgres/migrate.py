@@ -5,7 +5,7 @@ before still runs, and leave it working; `post` scripts take away what only that
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib import resources
 from typing import Any, Final, NamedTuple
 
@@ -56,23 +56,23 @@ def migrate(dsn: str, phases: Sequence[str] = PHASES) -> list[int]:
                 connection.execute("LOCK TABLE schema_migration IN EXCLUSIVE MODE")
                 return _apply(connection, phases)
     except psycopg.Error as error:
-        raise Misconfigured(f"the database cannot be brought up to date: {error.sqlstate}") from error
+        raise Misconfigured(f"the database cannot be brought up to date: {error.sqlstate or 'unreachable'}") from None
 
 
-def missing(dsn: str) -> tuple[list[int], list[int]]:
-    """Return the numbers of the migrations that this database has not seen, `pre` and `post`.
+def unseen(seen: Collection[int], phase: str) -> list[int]:
+    """Return the numbers of the migrations of a phase that are not among those seen."""
+    return [each.number for each in migrations() if each.phase == phase and each.number not in seen]
 
-    A node may run when no `pre` is missing. Raises Misconfigured when the database cannot be used.
-    """
+
+def applied(dsn: str) -> list[int]:
+    """Return the numbers of the migrations that this database has seen; raises Misconfigured when it cannot be used."""
     try:
         with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute(_TABLE)
-            seen = _seen(connection)
+            return sorted(_seen(connection))
+    except psycopg.errors.UndefinedTable:
+        return []
     except psycopg.Error as error:
-        raise Misconfigured(f"the database cannot be used: {error.sqlstate}") from error
-    unseen = [each for each in migrations() if each.number not in seen]
-    pre, post = ([each.number for each in unseen if each.phase == phase] for phase in PHASES)
-    return pre, post
+        raise Misconfigured(f"the database cannot be used: {error.sqlstate or 'it cannot be reached'}") from None
 
 
 def _apply(connection: psycopg.Connection[Any], phases: Sequence[str]) -> list[int]:

@@ -14,6 +14,7 @@ class PostgresParts(PostgresBook):
     async def add_part(self, part: Part) -> None:
         """File a part, without content as an erased one; an unknown payment or a used id fails the transaction."""
         facts = (part.id, part.payment_id, part.channel_id, part.certificate, to_json(part.fields), part.received_at)
+        self.ahead.pop(part.payment_id, None)
         self._put("add_part", *facts, part.rival, part.epoch, part.sealed or None)
 
     async def part(self, part_id: str) -> PartFacts | None:
@@ -27,18 +28,24 @@ class PostgresParts(PostgresBook):
 
     async def sealed_parts(self, payment_id: str) -> list[Part]:
         """List the parts of a payment whose content is still there, in order of arrival."""
-        return [part_from_row(row) for row in await self._rows("sealed_parts", payment_id)]
+        rows = self.ahead.pop(payment_id, None)
+        if rows is None:
+            rows = await self._rows("sealed_parts", payment_id)
+        return [part_from_row(row) for row in rows]
 
     async def mark_rivals(self, payment_id: str, rivals: frozenset[str]) -> None:
         """Make exactly these part ids the rivals of their payment."""
+        self.ahead.pop(payment_id, None)
         self._put("mark_rivals", payment_id, sorted(rivals))
 
     async def drop_part(self, part_id: str) -> None:
         """Erase the content of a part that lost a quarantine and take its fields away; its facts stay."""
+        self.ahead.clear()
         self._put("drop_part", part_id)
 
     async def erase_parts(self, payment_id: str) -> None:
         """Erase the content of every part of a payment; their facts stay."""
+        self.ahead.pop(payment_id, None)
         await self._change("erase_parts", payment_id)
 
 

@@ -12,6 +12,7 @@ class PostgresPins(PostgresBook):
     async def add_pin_key(self, key: PinKey) -> None:
         """Register a key; raises AlreadyExists when the name is taken, also by a retired one."""
         row = (key.name, key.channel_id, key.scheme.value, key.key_block, key.created_at, key.retired_at)
+        self._leave_cache()
         if not await self._change("add_pin_key", *row):
             raise AlreadyExists("a PIN key has this name, or had it")
 
@@ -22,11 +23,19 @@ class PostgresPins(PostgresBook):
 
     async def pin_keys(self, channel_id: str | None = None) -> list[PinKey]:
         """List a channel's keys that are not retired, or all keys, oldest first."""
-        rows = await (self._rows("pin_keys") if channel_id is None else self._rows("pin_keys_of", channel_id))
-        return [_key(row) for row in rows]
+        if channel_id is None:
+            return [_key(row) for row in await self._rows("pin_keys")]
+        if self._use_cache() and (kept := self._cache.pin_keys.get(channel_id)) is not None:
+            self._hit = True
+            return [*kept]
+        found = [_key(row) for row in await self._rows("pin_keys_of", channel_id)]
+        if self._may_keep():
+            self._cache.pin_keys[channel_id] = found
+        return [*found]
 
     async def retire_pin_key(self, name: str, at: Millis) -> bool:
         """Take a key out of use; True if it was in use."""
+        self._leave_cache()
         return await self._change("retire_pin_key", at, name) == 1
 
     async def advance_pin_counter(self, key_name: str, device: str, counter: int) -> bool:

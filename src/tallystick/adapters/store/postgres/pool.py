@@ -62,6 +62,10 @@ class Pool(Generic[L]):
             self._free.append(link)
         self._pass_on()
 
+    def load(self) -> float:
+        """Return how full the queue is, 1 when more are refused."""
+        return len(self._waiting) / WAITING_MAX
+
     async def aclose(self) -> None:
         """Wait until all are back, then close them; nobody is lent one from now on."""
         while self._lent:

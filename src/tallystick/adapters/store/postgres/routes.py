@@ -46,7 +46,7 @@ class PostgresRoutes(PostgresBook):
             self._hit = True
             return self._cache.table
         table = await self._table("present_routes") or EMPTY
-        if self._caching:
+        if self._may_keep():
             self._cache.table = table
         return table
 
@@ -129,7 +129,7 @@ class PostgresConnectors(PostgresBook):
         if row is None:
             return None
         sealed: bytes = row[0]
-        if self._caching:
+        if self._may_keep():
             self._cache.connectors[institution] = sealed
         return sealed
 

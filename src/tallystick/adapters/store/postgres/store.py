@@ -10,18 +10,19 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from tallystick.adapters.store.postgres.book import ASK, SETTLE, Outdated
+from tallystick.adapters.store.postgres.book import ASK, SETTLE, First, Outdated
 from tallystick.adapters.store.postgres.books import PostgresBooks
 from tallystick.adapters.store.postgres.cache import Cache
+from tallystick.adapters.store.postgres.clock import DatabaseClock
 from tallystick.adapters.store.postgres.link import Answer, Link, Lost, Refused
-from tallystick.adapters.store.postgres.opening import Settings, open_link
+from tallystick.adapters.store.postgres.opening import Settings, open_link, require_schema
 from tallystick.adapters.store.postgres.pool import Pool
 from tallystick.adapters.store.postgres.sequence import Page, Sequencer, write_page
 from tallystick.adapters.store.postgres.session import Session
 from tallystick.adapters.store.postgres.statements import BEGIN, load
 from tallystick.audit.acting import actor
-from tallystick.errors import AlreadyExists, AlreadyFinal, Misconfigured, StoreFailed
-from tallystick.runtime import Clock, Randomness, SystemClock, SystemRandomness
+from tallystick.errors import AlreadyExists, AlreadyFinal, Misconfigured, StoreFailed, TallystickError
+from tallystick.runtime import Clock, Millis, Randomness, SystemRandomness
 
 TRIES_MAX: Final = 6  # runs of one work before its caller is told
 RACES_MAX: Final = 3  # runs of a work that finds another's row each time, before it is told that the row is there
@@ -39,33 +40,49 @@ shut down, crashed or starts, or is the standby after a fail-over.
 T = TypeVar("T")
 
 
-class Again(Exception):
-    """Nothing of the work counts, and another run may go better; `race` is what its caller is told if none does."""
+class Turn(Exception):
+    """The work is to be run again, and nothing of it counts yet."""
+
+
+class Again(Turn):
+    """Another run may go better; `race` is what the caller is told if none does."""
 
     def __init__(self, race: Exception | None = None) -> None:
         super().__init__()
         self.race = race
 
 
-class Unsettled(Exception):
-    """The work reads what is put in order after commits: do that first, then run it again."""
+class Before(Turn):
+    """Another work has to count first."""
+
+    def __init__(self, first: First) -> None:
+        super().__init__()
+        self.first = first
+
+
+class Unsettled(Turn):
+    """The work reads what is put in order after commits: that is done first."""
 
 
 class PostgresStore:
     """Implement `delivery.books.Store` on a PostgreSQL database whose schema is up to date (`migrate`).
 
-    Opens nothing before it is used. `clock` dates the entries of the audit chain, `randomness` spreads second runs.
+    Opens nothing before it is used, and then raises Misconfigured when migrations are missing. `clock` dates the
+    entries of the audit chain, instead of the database's; `randomness` spreads second runs.
     """
 
     def __init__(self, settings: Settings, clock: Clock | None = None, randomness: Randomness | None = None) -> None:
         self._settings = settings
-        self._clock = clock or SystemClock()
+        self.clock = DatabaseClock(self.time)
+        """The database's clock, for all that is judged on this node; who serves keeps it `running`."""
+        self._dating: Clock = clock or self.clock
         self._randomness = randomness or SystemRandomness()
         self._queries = load()
         self._cache = Cache()
         self._pool = Pool(self._open, settings.pool_max)
         self._sequencer = Sequencer(self._pool, self._queries)
         self._stepping = False
+        self._checked = False
         self._closed = False
 
     async def transact(self, work: Callable[[PostgresBooks], Awaitable[T]]) -> T:
@@ -74,6 +91,8 @@ class PostgresStore:
         Raises StoreFailed also when the connection was lost after COMMIT was sent: whether the work counts is then not
         known, and it is not run again.
         """
+        if self._dating is self.clock and not self.clock.known:
+            await self.clock.measure()
         return await self._run(work, writes=True)
 
     async def read(self, work: Callable[[PostgresBooks], Awaitable[T]]) -> T:
@@ -87,7 +106,26 @@ class PostgresStore:
             await self._sequencer.aclose()
             await self._pool.aclose()
 
+    def load(self) -> float:
+        """Return how full the queue of works that wait for a connection is, 1 when more are refused."""
+        return self._pool.load()
+
+    async def checkpoint(self) -> bool:
+        """Leave it to the database: VACUUM takes away what is erased, and the end of its key makes it unreadable."""
+        return True
+
+    async def time(self) -> Millis:
+        """Return the database's time."""
+
+        async def ask(books: PostgresBooks) -> Millis:
+            return await books.database_time()
+
+        return await self.read(ask)
+
     async def _open(self) -> Session:
+        if not self._checked:
+            await require_schema(self._settings)
+            self._checked = True
         link = await open_link(self._settings)
         return Session(link, PostgresBooks(link, self._queries, self._cache))
 
@@ -101,16 +139,24 @@ class PostgresStore:
         for tries in range(1, TRIES_MAX + 1):
             try:
                 return await self._try(work, writes=writes, settled=settled)
-            except Unsettled:
-                await self._sequencer.settle()
-                settled = True
             except Outdated:
                 continue
-            except Again as again:
-                if tries == TRIES_MAX or (again.race is not None and tries == RACES_MAX):
-                    raise (again.race or StoreFailed("the database refused often")) from again
-                await asyncio.sleep(self._randomness.below(PAUSE_MS * 2**tries) / 1_000)
+            except Turn as turn:
+                settled = settled or isinstance(turn, Unsettled)
+                await self._turn(turn, tries)
         raise StoreFailed("what the work reads changes too often")
+
+    async def _turn(self, turn: Turn, tries: int) -> None:
+        """Do what a work waits for before its next run; raises what its caller is told when there is none."""
+        match turn:
+            case Unsettled():
+                await self._sequencer.settle()
+            case Before(first=first):
+                first.then(await self._run(first.work, writes=True))
+            case Again(race=race):
+                if tries == TRIES_MAX or (race is not None and tries == RACES_MAX):
+                    raise (race or StoreFailed("the database refused often")) from turn
+                await asyncio.sleep(self._randomness.below(PAUSE_MS * 2**tries) / 1_000)
 
     async def _try(self, work: Callable[[PostgresBooks], Awaitable[T]], *, writes: bool, settled: bool) -> T:
         """Run a work once; raises Again when nothing of it counts and another run may go better."""
@@ -122,14 +168,18 @@ class PostgresStore:
         except Lost:
             if link.committing:
                 raise StoreFailed("the connection was lost while committing: the outcome is not known") from None
+            books.undone()
             raise Again from None
         except Refused as refused:
+            books.undone()
             await _undo(link)
             raise _judged(refused, link, writes=writes) from None
         except asyncio.CancelledError:
             link.close()  # answers are under way that nobody will read
             raise
         except BaseException as error:
+            books.undone()
+            await _confirm(link)
             await _undo(link)
             if books.raced and isinstance(error, (AlreadyExists, AlreadyFinal)):
                 raise Again(error) from None
@@ -143,7 +193,7 @@ class PostgresStore:
         value = await self._drive(work, session)
         drafts = books.ledger.end()
         if left := drafts or books.events:
-            at = self._clock.now()
+            at = self._dating.now()
             entries = [draft.entry(0, at) for draft in drafts]
             link.send(self._queries["add_page"].write, (write_page(Page(entries, books.events)),))
         await link.commit()
@@ -177,11 +227,20 @@ class PostgresStore:
                     self._stepping = False
                 if asked is SETTLE:
                     raise Unsettled
+                if isinstance(asked, First):
+                    raise Before(asked)
                 if asked is not ASK:
                     raise Misconfigured("a transaction waits only on the store")
                 answer = await session.link.answer()
         finally:
             steps.close()
+
+
+async def _confirm(link: Link) -> None:
+    """Have checked what a work rested on, before its error is believed; raises Outdated when it saw old rows."""
+    if link.unchecked:
+        with contextlib.suppress(Lost, Refused, TallystickError):
+            await link.answer()
 
 
 async def _undo(link: Link) -> None:

@@ -23,7 +23,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 UPDATE claim SET valid_until = $3 WHERE user_id = $1 AND institution = $2 AND kind = $4 AND valid_until > $3
 
 -- name: purge_claims
-DELETE FROM claim WHERE seq IN (SELECT seq FROM claim WHERE valid_until < $1 ORDER BY valid_until LIMIT $2)
+DELETE FROM claim WHERE seq IN (SELECT seq FROM claim WHERE valid_until < $1 ORDER BY valid_until LIMIT $2 FOR UPDATE SKIP LOCKED)
 
 -- name: purge_slots
-DELETE FROM claim_slot WHERE digest IN (SELECT digest FROM claim_slot WHERE until < $1 ORDER BY until LIMIT $2)
+DELETE FROM claim_slot WHERE digest IN (SELECT digest FROM claim_slot WHERE until < $1 ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED)

@@ -1,13 +1,16 @@
--- name: next_stan
-INSERT INTO stan (back_end, day, last) VALUES ($1, $2, 1)
-ON CONFLICT (back_end, day) DO UPDATE SET last = stan.last + 1 WHERE stan.last < $3
-RETURNING last
+-- name: begin_stans
+INSERT INTO stan (back_end, day, last) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING
+
+-- name: last_stan (locked)
+SELECT last FROM stan WHERE back_end = $1 AND day = $2
+
+-- name: move_stan
+UPDATE stan SET last = $1 WHERE back_end = $2 AND day = $3
 
 -- name: add_intent
 INSERT INTO intent (payment_id, n, back_end, stan, rrn, key, at, table_version, digest, state, code, settled_at, kind, about,
   tries, due_at, epoch, account, node)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
-ON CONFLICT DO NOTHING
 
 -- name: settle_intent
 UPDATE intent SET state = $1, code = $2, settled_at = $3,

@@ -20,3 +20,8 @@ UPDATE part SET sealed = NULL, fields = '[]' WHERE id = $1
 
 -- name: erase_parts
 UPDATE part SET sealed = NULL WHERE payment_id = $1 AND sealed IS NOT NULL
+
+-- name: parts_of_open
+SELECT t.id, t.payment_id, t.channel_id, t.certificate, t.fields, t.received_at, t.rival, t.epoch, t.sealed
+FROM payment AS p JOIN part AS t ON t.payment_id = p.id
+WHERE p.element_digest = ANY($1::bytea[]) AND p.policy = $2 AND p.fate IS NULL AND t.sealed IS NOT NULL ORDER BY t.seq

@@ -14,6 +14,11 @@ INSERT INTO payment (id, policy, element_kind, element_digest, element_instituti
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
 ON CONFLICT DO NOTHING
 
+-- name: open_with_part
+INSERT INTO payment (id, policy, element_kind, element_digest, element_institution, claimed, opened_at, expires_at, state,
+  fate, contested, owner, user_id, ordered, allowed, back_end, response_code, reason, updated_at, order_mac)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+
 -- name: note_part
 UPDATE payment SET state = 'half', ordered = $1, contested = $2, expires_at = $3 WHERE id = $4 AND fate IS NULL
 
@@ -31,7 +36,7 @@ UPDATE payment SET updated_at = $2 WHERE id IN (
 RETURNING id, policy, element_kind, element_digest, element_institution, claimed, opened_at, expires_at, state, fate,
   contested, owner, user_id, ordered, allowed, back_end, response_code, reason, updated_at, order_mac
 
--- name: expired_payments
+-- name: expired_payments (taken)
 SELECT id FROM payment WHERE fate IS NULL AND expires_at <= $1 ORDER BY expires_at, seq LIMIT $2
 
 -- name: moving_payments

@@ -1,0 +1,46 @@
+"""Whom a node believes to be its database."""
+
+from pathlib import Path
+
+import pytest
+
+from tallystick.adapters.store.postgres.opening import Settings, secured
+from tallystick.errors import Misconfigured
+
+CA = Path("/etc/ca.pem")
+
+
+@pytest.mark.parametrize(
+    "dsn", ["host=/run/postgresql dbname=t", "host=127.0.0.1 dbname=t", "host=localhost,::1 dbname=t"]
+)
+def test_a_server_on_this_machine_needs_no_certificate(dsn: str) -> None:
+    assert "sslmode" not in secured(dsn, None)
+
+
+@pytest.mark.parametrize(
+    "dsn", ["host=db.example dbname=t", "host=127.0.0.1,db.example", "host=localhost hostaddr=203.0.113.7 dbname=t"]
+)
+def test_a_server_beyond_it_proves_its_name_by_a_certificate_of_the_authority_given(dsn: str) -> None:
+    with pytest.raises(Misconfigured, match="who certified"):
+        secured(dsn, None)
+
+    made = secured(dsn, CA)
+    assert "sslmode=verify-full" in made
+    assert f"sslrootcert={CA}" in made
+
+
+@pytest.mark.parametrize("mode", ["disable", "allow", "prefer", "require", "verify-ca"])
+def test_no_connection_string_weakens_that(mode: str) -> None:
+    with pytest.raises(Misconfigured, match="weaken"):
+        secured(f"host=db.example dbname=t sslmode={mode}", CA)
+
+
+@pytest.mark.parametrize("dsn", ["dbname=t", "", "host=db.example port"])
+def test_a_string_that_names_no_host_or_cannot_be_read_is_refused_without_quoting_it(dsn: str) -> None:
+    with pytest.raises(Misconfigured) as refused:
+        secured(f"{dsn} password=hunter2".strip(), CA)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_password_is_in_no_text_of_the_settings() -> None:
+    assert "hunter2" not in repr(Settings(dsn="host=db password=hunter2"))
