@@ -22,9 +22,9 @@ TEXT: Final[Mapping[Kind, re.Pattern[str]]] = {
     "z": re.compile(r"[0-9:;<=>?]+"),
     "b": re.compile(r"[0-9A-F]+"),
 }
-BITMAP_BYTES: Final = 8
-NUMBER_MAX: Final = 128
-FIRST_HALF: Final = 2**64 - 1
+BITMAP_BYTES: Final = 8  # bytes
+NUMBER_MAX: Final = 128  # elements that two bitmaps name
+SECOND_HALF: Final = 2**64 - 1
 FIRST_OF_SECOND_BITMAP: Final = 65
 SECOND_BITMAP: Final = frozenset(number for number in ELEMENTS if int(number) >= FIRST_OF_SECOND_BITMAP)
 
@@ -115,7 +115,7 @@ class Codec:
         # Raised outside of the handler: the error there may hold the value, and would go along as context.
         if broken:
             raise FieldInvalid("the element has not the length that ISO 8583 gives it", field=f"DE{broken}")
-        if bits & FIRST_HALF:  # elements of a second bitmap, which the first bit announces
+        if bits & SECOND_HALF:  # elements of a second bitmap, which the first bit announces
             bitmap = (bits | 1 << NUMBER_MAX - 1).to_bytes(2 * BITMAP_BYTES)
         else:
             bitmap = (bits >> NUMBER_MAX // 2).to_bytes(BITMAP_BYTES)
