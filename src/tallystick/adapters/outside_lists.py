@@ -7,9 +7,9 @@ one long before. What was verified is kept in a directory, so that a restart doe
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import httpx2
 
@@ -17,7 +17,7 @@ from tallystick.adapters.ca_files import PUBLIC, write_whole
 from tallystick.adapters.notify.transport import machine_trust
 from tallystick.channels.model import Anchor
 from tallystick.crypto.anchors import Authorities, Link
-from tallystick.crypto.ca import Revocations, read_revocation_list, revocation_list_pem
+from tallystick.crypto.ca import Revocations, finished, signed_by_one_of
 from tallystick.errors import CertificateRevoked, Malformed, Unavailable
 from tallystick.runtime import Clock, Millis
 
@@ -27,6 +27,8 @@ FILE_EVERY_MS: Final = 1_000  # ms between two looks at a file
 URL_EVERY_MS: Final = 10 * 60_000  # ms between two fetches from an address
 RETRY_MS: Final = 60_000  # ms after a fetch that failed
 LISTS_MAX: Final = 8  # places of one anchor
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -140,7 +142,7 @@ class OutsideLists:
         source.due = Millis(self._clock.now() + (FILE_EVERY_MS if by_file else URL_EVERY_MS))
         try:
             data = _changed_file(source) if by_file else await self._download(source.place)
-            changed = data is not None and self._accept(anchor, kept, data)
+            changed = data is not None and await self._accept(anchor, kept, data)
         except Exception as error:  # noqa: BLE001 - whatever keeps a list from us: the one before counts until it ends
             source.due = Millis(self._clock.now() + (FILE_EVERY_MS if by_file else RETRY_MS))
             detail = error.detail if isinstance(error, CertificateRevoked | Malformed | Unavailable) else type(error)
@@ -160,43 +162,47 @@ class OutsideLists:
                     raise Malformed(f"the list has more than {LIST_MAX} bytes")
         return bytes(body)
 
-    def _accept(self, anchor: str, kept: _Kept, data: bytes) -> bool:
+    async def _accept(self, anchor: str, kept: _Kept, data: bytes) -> bool:
         """Verify a list, and keep it in the place of the one before; False when it is the same one.
 
         1. One authority of the bundle signed it, and it is full and of this time: CertificateRevoked.
         2. Its number is not below that of the one before: somebody put an old one back (CertificateRevoked).
         """
         # 1.
-        issuer, fresh = self._verify(kept, data)
+        issuer, content, pem = await _in_turns(
+            signed_by_one_of(data, kept.authorities.by_fingerprint, self._clock.now())
+        )
+        if self._kept.get(anchor) is not kept:
+            return False  # the anchor went meanwhile
         # 2.
         before = kept.held.get(issuer)
-        if before is not None and fresh.content.number < before.content.number:
+        if before is not None and content.number < before.content.number:
             raise CertificateRevoked("the list is older than the one before")
-        if before is not None and before.pem == fresh.pem:
+        if before is not None and before.pem == pem:
             return False
-        kept.held[issuer] = fresh
+        kept.held[issuer] = _Held(content, pem)
         self._directory.mkdir(parents=True, exist_ok=True)
         write_whole(self.file(anchor), b"".join(held.pem for held in kept.held.values()), PUBLIC)
         return True
-
-    def _verify(self, kept: _Kept, data: bytes) -> tuple[str, _Held]:
-        pem, now = revocation_list_pem(data), self._clock.now()
-        refusal = CertificateRevoked("no authority of the anchor signed the list")
-        for fingerprint, issuer in kept.authorities.by_fingerprint.items():
-            try:
-                return fingerprint, _Held(read_revocation_list(pem, issuer, now), pem)
-            except CertificateRevoked as refused:
-                if "not signed" not in refused.detail:
-                    refusal = refused
-        raise refusal
 
     def _reload(self, anchor: str, kept: _Kept, now: Millis) -> None:
         with contextlib.suppress(OSError):
             for pem in _lists_in(self.file(anchor).read_bytes()):
                 with contextlib.suppress(CertificateRevoked, Malformed):
-                    issuer, held = self._verify(kept, pem)
-                    if now < held.content.next_update:
-                        kept.held[issuer] = held
+                    steps = signed_by_one_of(pem, kept.authorities.by_fingerprint, now)
+                    issuer, content, _ = finished(steps)
+                    kept.held[issuer] = _Held(content, pem)
+
+
+async def _in_turns(steps: Generator[None, None, T]) -> T:
+    """Take one step at a time, and let everybody else go on in between."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        await asyncio.sleep(0)
 
 
 def _changed_file(source: _Source) -> bytes | None:

@@ -3,8 +3,6 @@
 It travels with the task and not as an argument, so that no verb in between can leave it out or claim another one.
 """
 
-import contextlib
-from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Final
 
@@ -18,14 +16,19 @@ PAGE: Final = "page:"
 _actor: Final = ContextVar("actor", default=SYSTEM)
 
 
-@contextlib.contextmanager
-def acting(actor: str) -> Iterator[None]:
+class acting:  # noqa: N801 - a context manager, written out since each request enters one
     """Attribute what is done inside to `actor`, tasks started inside included."""
-    token = _actor.set(actor)
-    try:
-        yield
-    finally:
-        _actor.reset(token)
+
+    __slots__ = ("_name", "_token")
+
+    def __init__(self, actor: str) -> None:
+        self._name = actor
+
+    def __enter__(self) -> None:
+        self._token = _actor.set(self._name)
+
+    def __exit__(self, *_: object) -> None:
+        _actor.reset(self._token)
 
 
 def actor() -> str:

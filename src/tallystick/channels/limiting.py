@@ -9,6 +9,7 @@ Subjects of which anybody can make up as many as they like are counted in BUCKET
 bucket, and memory stays bounded whoever floods it.
 """
 
+import functools
 import hashlib
 import re
 from collections import Counter
@@ -23,6 +24,7 @@ from tallystick.runtime import Clock, Millis
 
 BUCKETS: Final = 2**18  # buckets of each kind: at 10,000 made-up elements a second, one bucket gets 23 in ten minutes
 COUNT_MAX: Final = 100_000_000  # events of one window
+NAMED_MAX: Final = 4_096  # senders and networks whose buckets are remembered: the same ones come again and again
 WINDOW_MIN_MS: Final = 1_000  # ms
 WINDOW_MAX_MS: Final = 24 * 3_600_000  # ms
 MINUTE_MS: Final = 60_000  # ms
@@ -63,6 +65,7 @@ class Limiter:
         self._secret = secret
         self._limits = dict(limits)
         self._windows: dict[tuple[LimitKind, int], _Window] = {}
+        self._bucket_named = functools.lru_cache(maxsize=NAMED_MAX)(self._bucket)
         self.refused: Counter[LimitKind] = Counter()
         """How many were refused since this process began."""
 
@@ -74,7 +77,7 @@ class Limiter:
         limit, now = self._limits[kind], self._clock.now()
         start = now - now % limit.window
         window = self._window(kind, start, Millis(start + limit.window))
-        bucket = self._bucket(subject)
+        bucket = self._bucket(subject) if isinstance(subject, bytes) else self._bucket_named(subject.encode())
         more = window.fresh.get(bucket, 0)
         if window.stored.get(bucket, 0) + more >= limit.count:
             self.refused[kind] += 1
@@ -114,9 +117,8 @@ class Limiter:
         """Count against other limits from now on; a kind whose window has another length now begins anew."""
         self._limits = dict(limits)
 
-    def _bucket(self, subject: str | bytes) -> bytes:
-        given = subject.encode() if isinstance(subject, str) else subject
-        mixed = hashlib.blake2b(given, digest_size=4, key=self._secret).digest()
+    def _bucket(self, subject: bytes) -> bytes:
+        mixed = hashlib.blake2b(subject, digest_size=4, key=self._secret).digest()
         return (int.from_bytes(mixed) % BUCKETS).to_bytes(3)
 
 

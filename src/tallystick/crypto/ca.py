@@ -4,9 +4,10 @@ Pure functions over bytes and a given time; `adapters/ca_files.py` keeps the fil
 pass both OpenSSL's strict checks and `cryptography.x509.verification`.
 """
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -36,6 +37,7 @@ CRL_LIFE_MS: Final = 7 * DAY_MS  # ms until a revocation list that nobody renewe
 BACKDATE_MS: Final = 5 * 60_000  # ms a certificate or list starts early, for a peer whose clock is late
 RSA_BITS_MIN: Final = 2048  # bits, NIST SP 800-131A
 CSR_MAX: Final = 16 * 1024  # bytes
+ENTRIES_OF_STEP: Final = 4_000  # entries of a revocation list read without giving way: some 5 ms
 RESPONDER_NAME: Final = "Tallystick OCSP responder"
 CURVES: Final = ("secp256r1", "secp384r1")
 UNREADABLE: Final = (  # what the library raises for damaged bytes: it has no common base
@@ -46,6 +48,8 @@ UNREADABLE: Final = (  # what the library raises for damaged bytes: it has no co
     x509.DuplicateExtension,
     x509.ExtensionNotFound,
 )
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,10 +217,55 @@ def read_revocation_list(crl_pem: bytes, issuer_pem: bytes, now: Millis) -> Revo
 
     Raises CertificateRevoked for each: a revocation that cannot be checked counts as one.
     """
+    try:
+        crl = x509.load_pem_x509_crl(crl_pem)
+    except UNREADABLE as broken:
+        raise CertificateRevoked("the revocation list cannot be read") from broken
+    return finished(_read(crl, issuer_pem, now))
+
+
+def signed_by_one_of(
+    data: bytes, issuers: Mapping[str, bytes], now: Millis
+) -> Generator[None, None, tuple[str, Revocations, bytes]]:
+    """Verify a list, in DER or PEM, of one of several authorities; give that one's name, what the list says, its PEM.
+
+    A generator that gives way after each step: with 150,000 entries the longest takes a sixth of the whole. Raises
+    Malformed when it cannot be read, CertificateRevoked as `read_revocation_list` and when none of them signed it.
+    """
+    try:
+        pem = data.lstrip().startswith(b"-----BEGIN")
+        crl = x509.load_pem_x509_crl(data) if pem else x509.load_der_x509_crl(data)
+    except UNREADABLE as broken:
+        raise Malformed("the revocation list cannot be read") from broken
+    refusal = CertificateRevoked("no authority of the anchor signed the list")
+    for name, issuer in issuers.items():
+        yield
+        try:
+            found = yield from _read(crl, issuer, now)
+        except CertificateRevoked as refused:
+            if "not signed" not in refused.detail:
+                refusal = refused
+        else:
+            yield
+            return name, found, crl.public_bytes(serialization.Encoding.PEM)
+    raise refusal
+
+
+def finished(steps: Generator[None, None, T]) -> T:
+    """Take all steps of a generator at once, and return what it gives."""
+    try:
+        while True:
+            next(steps)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
+def _read(crl: x509.CertificateRevocationList, issuer_pem: bytes, now: Millis) -> Generator[None, None, Revocations]:
+    """Do what `read_revocation_list` says, a step at a time."""
     # 1.
     issuer = load_certificate(issuer_pem)
     try:
-        crl = x509.load_pem_x509_crl(crl_pem)
         signed = crl.issuer == issuer.subject and crl.is_signature_valid(_verifying_key(issuer))
         extensions = list(crl.extensions)
         number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
@@ -232,8 +281,12 @@ def read_revocation_list(crl_pem: bytes, issuer_pem: bytes, now: Millis) -> Revo
     # 3.
     if any(extension.critical for extension in extensions):
         raise CertificateRevoked("the revocation list is not a full one")
-    serials = frozenset(f"{entry.serial_number:x}" for entry in crl)
-    return Revocations(number=number, serials=serials, next_update=to_millis(crl.next_update_utc))
+    entries, serials, before = iter(crl), set[str](), -1
+    while len(serials) > before:
+        before = len(serials)
+        yield
+        serials.update(f"{entry.serial_number:x}" for entry in itertools.islice(entries, ENTRIES_OF_STEP))
+    return Revocations(number=number, serials=frozenset(serials), next_update=to_millis(crl.next_update_utc))
 
 
 def check_request(csr_pem: bytes) -> str:
@@ -254,16 +307,6 @@ def revocation_list_der(crl_pem: bytes) -> bytes:
         return x509.load_pem_x509_crl(crl_pem).public_bytes(serialization.Encoding.DER)
     except UNREADABLE as broken:
         raise Malformed("the revocation list cannot be read") from broken
-
-
-def revocation_list_pem(data: bytes) -> bytes:
-    """Return a revocation list, given in DER or PEM, in PEM; raises Malformed."""
-    try:
-        pem = data.lstrip().startswith(b"-----BEGIN")
-        crl = x509.load_pem_x509_crl(data) if pem else x509.load_der_x509_crl(data)
-    except UNREADABLE as broken:
-        raise Malformed("the revocation list cannot be read") from broken
-    return crl.public_bytes(serialization.Encoding.PEM)
 
 
 def profile_of(uri: str) -> Profile:

@@ -1,4 +1,4 @@
-"""Encode, decode, sign and check messages; the codec underneath is pyiso8583.
+"""Encode, decode, sign and check messages.
 
 A message is a mapping of element numbers to text, `"t"` being the message type: `{"t": "0200", "2": "62…", …}`.
 Binary elements are upper-case hexadecimal. The text is the same in every message format.
@@ -8,13 +8,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import iso8583
-
 from tallystick.errors import FieldInvalid, Malformed
+from tallystick.iso8583.forms import form_of
 from tallystick.iso8583.mac_text import MacText, mab
-from tallystick.iso8583.spec import ELEMENTS, MAC_BYTES, MESSAGE_MAX, Kind, Spec
+from tallystick.iso8583.spec import ELEMENTS, MAC_BYTES, MESSAGE_MAX, MESSAGE_TYPE, Kind, Spec
 
-MESSAGE_TYPE: Final = re.compile(r"[0-9]{4}")
+TYPE: Final = re.compile(r"[0-9]{4}")
 TEXT: Final[Mapping[Kind, re.Pattern[str]]] = {
     "n": re.compile(r"[0-9]+"),
     "x": re.compile(r"[CD0][0-9]+"),
@@ -23,8 +22,9 @@ TEXT: Final[Mapping[Kind, re.Pattern[str]]] = {
     "z": re.compile(r"[0-9:;<=>?]+"),
     "b": re.compile(r"[0-9A-F]+"),
 }
-Z_PACKED: Final = str.maketrans(":;<=>?", "ABCDEF")  # the characters 3A to 3F, by their second nibble
-Z_READ: Final = str.maketrans("ABCDEF", ":;<=>?")
+BITMAP_BYTES: Final = 8  # bytes
+NUMBER_MAX: Final = 128  # elements that two bitmaps name
+SECOND_HALF: Final = 2**64 - 1
 FIRST_OF_SECOND_BITMAP: Final = 65
 SECOND_BITMAP: Final = frozenset(number for number in ELEMENTS if int(number) >= FIRST_OF_SECOND_BITMAP)
 
@@ -40,13 +40,12 @@ class Codec:
     """
 
     def __init__(self, spec: Spec, make_mac: MakeMac, check_mac: CheckMac, mac_text: MacText = MacText.MESSAGE) -> None:
-        self._spec = spec
         self._make_mac = make_mac
         self._check_mac = check_mac
         self._mac_text = mac_text
         self._allowed = {number: TEXT[element.kind] for number, element in spec.elements.items()}
-        self._z = [number for number, element in spec.elements.items() if spec.packed and element.kind == "z"]
-        self._x = [number for number, element in spec.elements.items() if spec.packed and element.kind == "x"]
+        self._forms = {number: form_of(element, spec.layout) for number, element in spec.elements.items()}
+        self._type = form_of(MESSAGE_TYPE, spec.layout)
 
     def encode(self, fields: Mapping[str, str]) -> bytes:
         """Encode a message; raises FieldInvalid, naming the element, when a value does not fit it."""
@@ -61,18 +60,12 @@ class Codec:
         if len(message) > MESSAGE_MAX:
             raise Malformed(f"the message has more than {MESSAGE_MAX} bytes")
         try:
-            fields, _ = iso8583.decode(message, self._spec.description)
-        except (iso8583.DecodeError, KeyError):  # KeyError: the bitmap names an element that the variant has not
+            fields = self._read(message)
+        except (ValueError, KeyError):  # KeyError: the bitmap names an element that the variant has not
             fields = {}
         if not fields:
             raise Malformed("the bytes are no ISO 8583 message of this variant")
-        for bitmap in ("p", "1"):
-            fields.pop(bitmap, None)
-        self._unpack(fields)
         self._check_content(fields)
-        # The library reads lengths such as "+7", any zero nibble's neighbour and a second bitmap that is empty.
-        if self._write(fields) != message:
-            raise Malformed("the message is not written as this variant writes it")
         return fields
 
     def sign(self, fields: Mapping[str, str]) -> bytes:
@@ -112,35 +105,48 @@ class Codec:
         return fields
 
     def _write(self, fields: Mapping[str, str]) -> bytes:
-        message, broken = bytearray(), ""
-        try:
-            message, _ = iso8583.encode(self._pack(fields), self._spec.description)
-        except iso8583.EncodeError as error:
-            broken = error.field
-        # Raised outside of the handler: the library's error holds the whole message, and would go along as context.
+        bits, broken, pieces = 0, "", []
+        for number in sorted(fields.keys() - {"t"}, key=int):
+            bits |= 1 << NUMBER_MAX - int(number)
+            try:
+                pieces.append(self._forms[number].write(fields[number]))
+            except ValueError:
+                broken = number
+        # Raised outside of the handler: the error there may hold the value, and would go along as context.
         if broken:
             raise FieldInvalid("the element has not the length that ISO 8583 gives it", field=f"DE{broken}")
+        if bits & SECOND_HALF:  # elements of a second bitmap, which the first bit announces
+            bitmap = (bits | 1 << NUMBER_MAX - 1).to_bytes(2 * BITMAP_BYTES)
+        else:
+            bitmap = (bits >> NUMBER_MAX // 2).to_bytes(BITMAP_BYTES)
+        message = b"".join((self._type.write(fields["t"]), bitmap, *pieces))
         if len(message) > MESSAGE_MAX:
             raise Malformed(f"the message would have more than {MESSAGE_MAX} bytes")
-        return bytes(message)
+        return message
 
-    def _pack(self, fields: Mapping[str, str]) -> dict[str, str]:
-        packed = dict(fields)
-        for number in packed.keys() & self._z:
-            packed[number] = packed[number].translate(Z_PACKED)
-        for number in packed.keys() & self._x:
-            packed[number] = packed[number][:1].encode().hex() + packed[number][1:]
-        return packed
-
-    def _unpack(self, fields: dict[str, str]) -> None:
-        for number in fields.keys() & self._z:
-            fields[number] = fields[number].translate(Z_READ)
-        for number in fields.keys() & self._x:
-            fields[number] = bytes.fromhex(fields[number][:2]).decode("latin-1") + fields[number][2:]
+    def _read(self, message: bytes) -> dict[str, str]:
+        """Read exactly one message; raises ValueError and KeyError."""
+        kind, at = self._type.read(message, 0)
+        fields, end = {"t": kind}, at + BITMAP_BYTES
+        bits = int.from_bytes(message[at:end]) << NUMBER_MAX // 2
+        if bits >> NUMBER_MAX - 1:
+            at, end = end, end + BITMAP_BYTES
+            second = int.from_bytes(message[at:end])
+            if not second:
+                raise ValueError("a second bitmap that names nothing")
+            bits = bits ^ 1 << NUMBER_MAX - 1 | second
+        while bits:
+            place = bits.bit_length() - 1
+            bits ^= 1 << place
+            number = str(NUMBER_MAX - place)
+            fields[number], end = self._forms[number].read(message, end)
+        if end != len(message):
+            raise ValueError("not the length that its elements give it")
+        return fields
 
     def _check_content(self, fields: Mapping[str, str]) -> None:
         """Check message type, element numbers and characters; the lengths are the library's part."""
-        if not MESSAGE_TYPE.fullmatch(fields.get("t", "")):
+        if not TYPE.fullmatch(fields.get("t", "")):
             raise Malformed("the message type is not four digits")
         for number, value in fields.items():
             if number == "t":

@@ -7,7 +7,7 @@ block) does not fit; a network that carries format 4 agrees on the variant whose
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 Kind = Literal["n", "x", "an", "ans", "z", "b"]
 """Digits; an amount behind its sign; letters and digits; any printable text; track data; binary."""
@@ -38,6 +38,7 @@ class Element(NamedTuple):
 
 MESSAGE_MAX: Final = 1_892  # bytes: 1,938 of a UnionPay member link, less its 46-byte header
 MAC_BYTES: Final = 8  # bytes of DE64 and DE128
+MESSAGE_TYPE: Final = Element("n", 0, 4, "message type")
 
 ELEMENTS: Final[Mapping[str, Element]] = {
     "2": Element("n", 2, 19, "primary account number"),
@@ -155,62 +156,37 @@ OTHERWISE: Final[Mapping[MessageFormat, Mapping[str, Element]]] = {
 """What a format has otherwise: currencies as text, UnionPay's DE60 in digits, its DE62 for keys and tagged data."""
 
 
-@dataclass(frozen=True)
-class Spec:
-    """One variant: its elements, which of them are packed digits, and its description for pyiso8583."""
-
-    elements: Mapping[str, Element]
-    packed: bool
-    description: Mapping[str, Mapping[str, Any]]
-
-
-class _Form(NamedTuple):
+class Layout(NamedTuple):
     """The code page of texts; for packed digits, on which side a fixed or a variable number has its zero nibble."""
 
     texts: str
-    pad_fixed: str = ""
-    pad_variable: str = ""
+    pad_fixed: Literal["left", "right", ""] = ""
+    pad_variable: Literal["left", "right", ""] = ""
+
+    @property
+    def packed(self) -> bool:
+        """Say whether digits and lengths are packed."""
+        return bool(self.pad_fixed)
 
 
-FORMS: Final[Mapping[MessageFormat, _Form]] = {
-    MessageFormat.ASCII: _Form("ascii"),
-    MessageFormat.EBCDIC: _Form("cp500"),
-    MessageFormat.BCD: _Form("ascii", "left_pad", "left_pad"),
-    MessageFormat.BCD_JPOS: _Form("ascii", "left_pad", "right_pad"),
-    MessageFormat.UNIONPAY_POS: _Form("ascii", "right_pad", "right_pad"),
+LAYOUTS: Final[Mapping[MessageFormat, Layout]] = {
+    MessageFormat.ASCII: Layout("ascii"),
+    MessageFormat.EBCDIC: Layout("cp500"),
+    MessageFormat.BCD: Layout("ascii", "left", "left"),
+    MessageFormat.BCD_JPOS: Layout("ascii", "left", "right"),
+    MessageFormat.UNIONPAY_POS: Layout("ascii", "right", "right"),
 }
-PACKED: Final = frozenset({"n", "z"})  # two characters in a byte where digits are packed
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One variant: its elements, and how they stand on the wire."""
+
+    elements: Mapping[str, Element]
+    layout: Layout
 
 
 def specification(pin_block_bytes: Literal[8, 16], form: MessageFormat = MessageFormat.ASCII) -> Spec:
     """Make the variant that is written in this format and whose DE52 has this many bytes."""
     pin_block = ELEMENTS["52"]._replace(size=pin_block_bytes)
-    elements = {**ELEMENTS, **OTHERWISE.get(form, {}), "52": pin_block}
-    written = FORMS[form]
-    packed = bool(written.pad_fixed)
-    described = {number: _described(element, written) for number, element in elements.items()}
-    described["h"] = {"data_enc": "ascii", "len_enc": "ascii", "len_type": 0, "max_len": 0, "desc": "no header"}
-    described["t"] = _described(Element("n", 0, 4, "message type"), written)
-    for bitmap in ("p", "1"):
-        described[bitmap] = {"data_enc": "b", "len_enc": "b", "len_type": 0, "max_len": 8, "desc": "bitmap"}
-    return Spec(elements, packed, described)
-
-
-def _described(element: Element, form: _Form) -> dict[str, Any]:
-    kind, prefix, size, name = element
-    described = {
-        "data_enc": "b" if kind == "b" else form.texts,
-        "len_enc": form.texts,
-        "len_type": prefix,
-        "max_len": size,
-        "desc": name,
-    }
-    if not form.pad_fixed:
-        return described
-    described |= {"len_enc": "bcd", "len_type": (prefix + 1) // 2}
-    if kind in PACKED:
-        pad = form.pad_variable if prefix else form.pad_fixed
-        described |= {"data_enc": "b", "len_count": "nibbles", pad: "0"}
-    elif kind == "x":  # the sign is one byte of text, the digits behind it are packed
-        described |= {"data_enc": "b", "max_len": 1 + size // 2}
-    return described
+    return Spec({**ELEMENTS, **OTHERWISE.get(form, {}), "52": pin_block}, LAYOUTS[form])

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Final, Self
 
 from msgspec import Struct
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
 from tallystick.channels.model import Channel
@@ -132,9 +132,13 @@ def network_of(request: Request) -> str:
 
 async def read_body(request: Request, size_max: int) -> bytes:
     """Read a body of at most `size_max` bytes; raises TooLarge as soon as it is passed."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
+    body, more = bytearray(), True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
         if len(body) > size_max:
             raise TooLarge(f"a body has at most {size_max} bytes")
+        more = message.get("more_body", False)
     return bytes(body)

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from cryptography.x509 import verification
 
+from tallystick.crypto import ca
 from tallystick.crypto.ca import (
     BACK_END,
     BACKDATE_MS,
@@ -20,8 +21,10 @@ from tallystick.crypto.ca import (
     PROFILES,
     Authority,
     Profile,
+    finished,
     new_root,
     read_revocation_list,
+    signed_by_one_of,
 )
 from tallystick.crypto.x509 import (
     load_certificate,
@@ -244,6 +247,18 @@ def test_a_revocation_list_gives_back_its_serials_number_and_end(issuing: Author
     pem = issuing.revocation_list({"abc": NOW, "1": NOW}, number=7, now=NOW)
     found = read_revocation_list(pem, issuing.certificate_pem, NOW)
     assert (frozenset({"abc", "1"}), 7, NOW + CRL_LIFE_MS) == (found.serials, found.number, found.next_update)
+
+
+@pytest.mark.parametrize("entries", [0, 7, 8])
+def test_a_long_list_is_read_in_steps_and_none_of_its_entries_is_lost(
+    issuing: Authority, root: Authority, entries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ca, "ENTRIES_OF_STEP", 4)
+    pem = issuing.revocation_list({f"{n + 1:x}": NOW for n in range(entries)}, number=7, now=NOW)
+    issuers = {"root": root.certificate_pem, "own": issuing.certificate_pem}
+    name, found, kept = finished(signed_by_one_of(pem, issuers, NOW))
+    assert ("own", pem, entries) == (name, kept, len(found.serials))
+    assert sum(1 for _ in signed_by_one_of(pem, issuers, NOW)) > entries / 4
 
 
 def test_a_revocation_list_of_another_authority_is_refused_even_under_the_same_name(

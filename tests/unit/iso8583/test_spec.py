@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from tallystick.crypto.mac import MacAlgorithm
+from tallystick.iso8583.forms import form_of
 from tallystick.iso8583.framing import FRAME_MAX, LengthHeader
 from tallystick.iso8583.mac_text import MEMBER, MEMBER_MANAGEMENT, MacText
 from tallystick.iso8583.network_header import SIZES, NetworkHeader
-from tallystick.iso8583.spec import ELEMENTS, MESSAGE_MAX, MessageFormat, specification
+from tallystick.iso8583.spec import ELEMENTS, LAYOUTS, MESSAGE_MAX, MessageFormat, specification
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "iso8583.md").read_text()
 
@@ -44,16 +45,17 @@ def test_every_format_has_the_same_elements_and_names(form: MessageFormat) -> No
 
 
 @pytest.mark.parametrize("form", list(MessageFormat))
-def test_bitmaps_pin_block_chip_data_and_mac_are_binary_in_every_format(form: MessageFormat) -> None:
-    described = specification(8, form).description
+def test_pin_block_chip_data_and_mac_are_binary_in_every_format(form: MessageFormat) -> None:
+    elements = specification(8, form).elements
 
-    assert {"b"} == {described[number]["data_enc"] for number in ("p", "1", "52", "55", "64", "96", "128")}
+    assert {"b"} == {elements[number].kind for number in ("52", "55", "64", "96", "128")}
+    assert all(b"\x0f" * 8 == form_of(elements[number], LAYOUTS[form]).write("0F" * 8) for number in ("52", "64"))
 
 
 @pytest.mark.parametrize("form", list(MessageFormat))
 @pytest.mark.parametrize("size", [8, 16])
 def test_the_pin_block_has_the_size_asked_for(form: MessageFormat, size: int) -> None:
-    assert size == specification(size, form).description["52"]["max_len"]  # type: ignore[arg-type]
+    assert size == specification(size, form).elements["52"].size  # type: ignore[arg-type]
 
 
 def test_elements_stand_in_their_order() -> None:
