@@ -10,7 +10,7 @@ from typing import Final
 
 from tallystick.errors import Misconfigured
 
-READY_TIMEOUT_S: Final = 30.0  # s a child may take to listen
+READY_TIMEOUT_S: Final = 90.0  # s a child may take to listen, on a machine that has much else to do
 STOP_TIMEOUT_S: Final = 30.0  # s a child may take to end after SIGTERM
 
 
