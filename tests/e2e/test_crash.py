@@ -1,4 +1,7 @@
-"""Kill the platform's process as a power cut would, start it again on the same data, and count at the bank."""
+"""Kill the platform's process as a power cut would, start it again on the same data, and count at the bank.
+
+Each case here is one moment that is chosen; `test_kill.py` kills at many that are not.
+"""
 
 import asyncio
 import time
@@ -11,15 +14,11 @@ from live_platform import SLOW, Live, a_payment, live_platform, until
 
 from tallystick.assembly.facts import PaymentState
 from tallystick.delivery.model import IntentKind, IntentState
-from tallystick.sdk.errors import PlatformUnreachable
-from tallystick.wire.part import PartContent
 
 pytestmark = pytest.mark.e2e
 
 DELAY_S = 0.8  # s before the bank's late answer: long enough to kill the platform while it waits
 DRAIN_MARGIN_S = 0.2
-PAUSES_S = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.0)
-"""When the platform is killed after the last acknowledgement: eight times, at other moments of the way to the bank."""
 
 
 @pytest.fixture
@@ -68,45 +67,6 @@ async def test_a_payment_that_was_at_the_bank_is_reversed_after_a_crash_and_is_n
     assert [True] == live.asked(amount)
     assert 0 == live.effective(amount)
     assert Counter(reversed=1) == await judge(live, [amount])
-
-
-async def test_every_acknowledged_payment_ends_once_through_eight_crashes(live: Live) -> None:
-    amounts: list[int] = []
-    parts: list[str] = []
-    for number, pause in enumerate(PAUSES_S):
-        slow = 100_000 * (number + 1) + SLOW
-        new = [slow, *(100_000 * (number + 1) + 100 * each for each in range(1, 5))]
-        parts += await asyncio.gather(*(live.pay(amount) for amount in new))
-        amounts += new
-        await asyncio.sleep(pause)
-        await live.kill()
-        await live.start()
-    states = await judge(live, amounts)
-    assert {"approved", "reversed"} == states.keys(), "the kills were all at the same moment"
-    outcomes = Counter(await asyncio.gather(*(live.outcome(part) for part in parts)))
-    assert states == outcomes
-
-
-async def test_a_part_whose_answer_a_crash_swallowed_is_sent_again_under_its_key_and_pays_once(live: Live) -> None:
-    answers: Counter[type] = Counter()
-    amounts: list[int] = []
-    for number, pause in enumerate((0.006, 0.02)):
-        new = [100_000 * (number + 1) + 100 * each for each in range(9)]
-        pairs = {amount: a_payment(amount) for amount in new}
-        sending = [asyncio.create_task(send_both(live, amount, parts)) for amount, parts in pairs.items()]
-        await asyncio.sleep(pause)
-        await live.kill()
-        answers.update(type(end) for end in await asyncio.gather(*sending, return_exceptions=True))
-        await live.start()
-        await asyncio.gather(*(send_both(live, amount, parts) for amount, parts in pairs.items()))
-        amounts += new
-    assert {PlatformUnreachable} <= answers.keys() <= {PlatformUnreachable, type(None)}
-    await judge(live, amounts)
-
-
-async def send_both(live: Live, amount: int, parts: tuple[PartContent, PartContent]) -> None:
-    for channel, part in zip(("pc", "phone"), parts, strict=True):
-        await live.client(channel).send_part(part, idempotency_key=f"{channel}-{amount}")
 
 
 async def test_a_sigterm_lets_the_payment_at_a_slow_bank_finish(live: Live) -> None:

@@ -83,8 +83,10 @@ class PostgresServer:
             process.wait(STOP_TIMEOUT_S)
 
     def _ready(self) -> bool:
+        """Look into the file in which the server says so; one that was killed has left its own behind."""
         with contextlib.suppress(FileNotFoundError):
-            return (self._data / "postmaster.pid").read_text().rstrip().endswith("ready")
+            said = (self._data / "postmaster.pid").read_text().split()
+            return bool(said) and said[0] == str(self.pid) and said[-1] == "ready"
         return False
 
     def _run(self, program: str, *arguments: str) -> None:

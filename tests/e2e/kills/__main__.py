@@ -3,13 +3,14 @@
 import argparse
 import asyncio
 import secrets
+import signal
 import sys
 import tempfile
 from pathlib import Path
 
 import msgspec
 
-from kills.run import run
+from kills.run import Evidence, run
 from kills.world import Shape
 
 
@@ -31,19 +32,26 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         home = given.folder or Path(temporary)
         home.mkdir(exist_ok=True, parents=True)
-        evidence = asyncio.run(
-            run(
-                home,
-                cycles=given.cycles,
-                seed=seed,
-                rate=given.rate,
-                kinds=given.only,
-                shape=Shape(given.nodes, given.workers, given.timers, given.postgres),
-                say=lambda text: print(text, flush=True),
-            )
-        )
+        evidence = asyncio.run(kill(home, given, seed))
     print(msgspec.json.format(msgspec.json.encode(evidence.summary())).decode())
     sys.exit(1 if evidence.faults else 0)
+
+
+async def kill(home: Path, given: argparse.Namespace, seed: int) -> Evidence:
+    """Run; SIGINT or SIGTERM ends the killing early, and what there is is judged."""
+    enough = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, enough.set)
+    return await run(
+        home,
+        cycles=given.cycles,
+        seed=seed,
+        rate=given.rate,
+        kinds=given.only,
+        shape=Shape(given.nodes, given.workers, given.timers, given.postgres),
+        enough=enough,
+        say=lambda text: print(text, flush=True),
+    )
 
 
 if __name__ == "__main__":

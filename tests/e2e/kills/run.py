@@ -94,13 +94,15 @@ async def run(
     program: tuple[str, ...] = ("tallystick.cli.main",),
     settle_s: float = SETTLE_S,
     examine: bool = True,
+    enough: asyncio.Event | None = None,
     say: Say = lambda _: None,
 ) -> Evidence:
     """Kill a random process `cycles` times under load, only of these `kinds` where some are given; then judge.
 
     `program` is the platform; its payments have `settle_s` to end after the last restart. `examine` lets its own
-    commands verify the audit chain and look for secrets.
+    commands verify the audit chain and look for secrets. Once `enough` is set no more is killed.
     """
+    enough = enough or asyncio.Event()
     began, choice = time.monotonic(), random.Random(seed)  # noqa: S311 - a seed makes a run repeatable
     async with world(home, shape, program) as made:
         payers = Payers(made, random.Random(choice.random()), rate)  # noqa: S311 - as above
@@ -110,6 +112,8 @@ async def run(
             await payers.enrol()
             paying = asyncio.create_task(payers.run())
             for number in range(1, cycles + 1):
+                if enough.is_set():
+                    break
                 say(f"cycle {number}: {await _cycle(made, payers, choice, evidence, kinds)}")
             await asyncio.sleep(CALM_S[1])
             say(f"settling, after {time.monotonic() - began:.0f} s")

@@ -16,7 +16,9 @@ from tallystick import limits
 from tallystick.errors import DeliveryError, NotSent, OutcomeUnknown
 
 CONNECTIONS_MAX: Final = 100  # connections to one back end; a request that gets none in time is not sent
+CONNECTING_MAX: Final = 8  # requests that wait for a connection at a time: of more handshakes at once none ends in time
 KEEP_ALIVE_S: Final = 30.0  # s an idle connection is kept: less than servers commonly do, so that we close first
+SENDING: Final = "http11.send_request_headers.started"  # what httpcore2 traces once a request has its connection
 RESPONSE_MAX: Final = limits.BODY_MAX  # bytes of an answer
 
 NOTHING_LEFT: Final = (httpx2.PoolTimeout, httpx2.ConnectTimeout, httpx2.ConnectError)
@@ -40,6 +42,7 @@ class HttpExchange:
         self._timeout_s = timeout_s
         self._extensions: dict[str, Any] = {} if server_name is None else {"sni_hostname": server_name}
         self._client = _client(ssl_context, timeout_s)
+        self._connecting = asyncio.Semaphore(CONNECTING_MAX)
 
     def target(self, path: str) -> str:
         """Return the request target as it goes over the wire: what a signature or token of the request covers."""
@@ -50,17 +53,18 @@ class HttpExchange:
     ) -> tuple[httpx2.Response, bytes]:
         """Send once, with these headers and no other of the client's, and read the whole answer within the time-out.
 
-        Raises NotSent for what `NOTHING_LEFT` lists and for a closed exchange; everything else is OutcomeUnknown. The
-        limits in `_client` end every phase before the first byte earlier than the whole, so that a timeout of the
-        whole never hides a request that was not sent.
+        Raises NotSent for what `NOTHING_LEFT` lists, for a closed exchange and without a turn; everything else is
+        OutcomeUnknown. The limits in `_client` end every phase before the first byte earlier than the whole, so that a
+        timeout of the whole never hides a request that was not sent.
 
         Both are raised outside of the handler: the library's error holds the request, with login and body.
         """
+        turn = await self._turn()
         if self._client.is_closed:
+            turn.give_up()
             raise NotSent("the connector is closed")
-        request = httpx2.Request(
-            method, self._url(path), headers=dict(headers), content=body, extensions=dict(self._extensions)
-        )
+        extensions = {**self._extensions, "trace": turn.watch}
+        request = httpx2.Request(method, self._url(path), headers=dict(headers), content=body, extensions=extensions)
         try:
             async with asyncio.timeout(self._timeout_s):
                 response = await self._client.send(request, stream=True)
@@ -72,7 +76,20 @@ class HttpExchange:
             raise
         except Exception as failure:  # noqa: BLE001 - anyio lets some TLS errors through as they are: none proves anything
             failed: DeliveryError = _ended(failure)
+        finally:
+            turn.give_up()
         raise failed
+
+    async def _turn(self) -> "_Turn":
+        """Wait to be one of those that get a connection now; raises NotSent when that takes too long."""
+        try:
+            async with asyncio.timeout(self._timeout_s / 4):
+                await self._connecting.acquire()
+        except TimeoutError:
+            pass
+        else:
+            return _Turn(self._connecting)
+        raise NotSent("too many requests wait for a connection to the back end")
 
     @staticmethod
     async def distrust(response: httpx2.Response) -> None:
@@ -88,6 +105,24 @@ class HttpExchange:
 
     def _url(self, path: str) -> httpx2.URL:
         return httpx2.URL(self._base_url + path)
+
+
+class _Turn:
+    """The turn of one request to get a connection: over when it has one, or has failed."""
+
+    def __init__(self, turns: asyncio.Semaphore) -> None:
+        self._turns: asyncio.Semaphore | None = turns
+
+    async def watch(self, event: str, _info: Mapping[str, Any]) -> None:
+        """Take what httpcore2 traces."""
+        if event == SENDING:
+            self.give_up()
+
+    def give_up(self) -> None:
+        """Let the next one try; doing so twice is harmless."""
+        if self._turns is not None:
+            self._turns.release()
+            self._turns = None
 
 
 def _ended(failure: Exception) -> DeliveryError:
