@@ -132,7 +132,7 @@ async def renew(place: str) -> None:
     made, more = 0, True
     while more:
         done = await numbers.renew(
-            store, MemoryKeyring(), SystemRandomness(), back_end=NIGHT, now=SystemClock().now(), most=100_000
+            store, MemoryKeyring(), SystemClock(), SystemRandomness(), back_end=NIGHT, most=100_000
         )
         made, more = made + done.made, done.more
     await store.aclose()

@@ -168,8 +168,7 @@ async def renew_numbers(platform: Platform) -> int:
     table = await platform.store.read(lambda books: books.routing_table())
     made = 0
     for back_end in table.back_ends:
-        now = platform.clock.now()
-        renewal = await renew(platform.store, platform.keyring, platform.randomness, back_end=back_end, now=now)
+        renewal = await renew(platform.store, platform.keyring, platform.clock, platform.randomness, back_end=back_end)
         made += renewal.made
     return made
 

@@ -155,7 +155,7 @@ async def test_numbers_renewed_by_all_nodes_at_once_are_one_each(nodes: Nodes, p
         await nodes[0].transact(lambda books, who=user_id: books.put_credential(credential(who, BANK.id)))
 
     async def renew(node: PostgresStore) -> int:
-        done = await numbers.renew(node, keyring, randomness, back_end=BANK, now=NOON, batch=3)
+        done = await numbers.renew(node, keyring, clock, randomness, back_end=BANK, batch=3)
         return done.made
 
     made = [*await asyncio.gather(*map(renew, nodes)), await renew(nodes[0])]

@@ -30,6 +30,7 @@ from tallystick.wire import metrics
 from tallystick.wire.metrics import Sample, samples
 
 BATCH: Final = 1_000  # events read at a time: the store is free for others in between
+NUMBERS_EVERY_MS: Final = 60_000  # ms between two counts of numbers: a million users take some tenths of a second
 OWN: Final = "own"
 SECOND_MS: Final = 1_000  # ms
 
@@ -71,6 +72,7 @@ class PlatformMetrics:
     watched: Watched
     _outcomes: Counter[tuple[str, ...]] = field(default_factory=Counter)
     _seen: int | None = None
+    _numbered: tuple[Millis, list[Sample]] | None = None
 
     async def begin(self) -> None:
         """Count outcomes from now on."""
@@ -111,13 +113,16 @@ class PlatformMetrics:
                 return
 
     async def _numbers(self, table: RoutingTable, now: Millis) -> list[Sample]:
-        """Count how far renewals are: every user of the institutions that the platform makes numbers for."""
+        """Tell how far renewals are, counted at most once in `NUMBERS_EVERY_MS`: it costs more with every user."""
+        if self._numbered is not None and now < self._numbered[0] + NUMBERS_EVERY_MS:
+            return self._numbered[1]
         found = []
         for back_end in table.back_ends:
             if back_end.numbers is NumberPolicy.PLATFORM:
                 counted = await self.store.read(functools.partial(progress, back_end=back_end, now=now))
                 for state, count in (("made", counted.made), ("left", counted.left)):
                     found.append(Sample(metrics.NUMBERS, count, (back_end.id, state)))
+        self._numbered = now, found
         return found
 
     def _keys(self, now: Millis) -> Iterator[Sample]:

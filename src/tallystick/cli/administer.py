@@ -222,9 +222,7 @@ async def renew_numbers(desk: Office, back_end: BackEnd, tell: Callable[[int], N
     made = unreachable = 0
     more = True
     while more:
-        done = await numbers.renew(
-            desk.store, desk.keyring, desk.randomness, back_end=back_end, now=desk.clock.now(), tell=tell
-        )
+        done = await numbers.renew(desk.store, desk.keyring, desk.clock, desk.randomness, back_end=back_end, tell=tell)
         made, unreachable, more = made + done.made, unreachable + done.unreachable, done.more
     return Renewal(made=made, unreachable=unreachable)
 

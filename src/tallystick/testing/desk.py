@@ -132,5 +132,5 @@ class VaultDesk:
     async def renew(self, back_end: BackEnd = BANK, batch: int = numbers.BATCH) -> numbers.Renewal:
         """Renew the numbers of a back end now."""
         return await numbers.renew(
-            self.store, self.keyring, self.randomness, back_end=back_end, now=self.clock.now(), batch=batch
+            self.store, self.keyring, self.clock, self.randomness, back_end=back_end, batch=batch
         )

@@ -10,7 +10,7 @@ from tallystick.assembly.facts import ElementKind
 from tallystick.assembly.model import Claim, Element
 from tallystick.errors import AlreadyExists, CredentialRefused, FieldInvalid, Forbidden, NotFound, Unavailable
 from tallystick.routing.model import BackEnd, NumberPolicy
-from tallystick.runtime import Millis, Randomness, random_digits
+from tallystick.runtime import Clock, Millis, Randomness, random_digits
 from tallystick.security.ports import Keyring, Purpose
 from tallystick.vault.model import Contact, Due, Medium, Notice, Numbering
 from tallystick.vault.notices import Message, seal_notice
@@ -19,6 +19,7 @@ from tallystick.vault.ports import UserBook, VaultBooks, VaultStore
 from tallystick.vault.users import open_contact
 
 BATCH: Final = 20  # users of one transaction: on SQLite it holds the event loop for some 5 ms
+PAUSE_MAX_MS: Final = 1_000  # ms between two transactions at most; as a rule as long as the one before took
 ROUND: Final = 2_000  # users of one call, as a rule: other institutions have their turn after them
 DRAWS_MAX: Final = 16  # draws for one free number; with half of all numbers in use, one user in 65,536 has to wait
 
@@ -49,10 +50,10 @@ class _Job:
 async def renew(
     store: VaultStore,
     keyring: Keyring,
+    clock: Clock,
     randomness: Randomness,
     *,
     back_end: BackEnd,
-    now: Millis,
     batch: int = BATCH,
     most: int = ROUND,
     tell: Callable[[int], None] | None = None,
@@ -61,9 +62,11 @@ async def renew(
 
     A batch of users, their numbers, the end of the earlier ones and the notices are one transaction, so a crash midway
     loses and doubles nothing: the next call goes on with whoever has no number. Any number of processes may renew
-    at the same time: each batch belongs to one of them, and nobody is renewed twice in a period. The number is valid
-    from `now` until `limits.NUMBER_OVERLAP_MS` after the period; the earlier one ends that long after `now`. `tell` is
-    given the numbers made after each batch. A back end that makes its own numbers, or has none, is left alone.
+    at the same time: each batch belongs to one of them, and nobody is renewed twice in a period. Between two batches
+    it rests as long as the last one took: half of the time the store is free for payments, also for those of
+    another process that waits for the same SQLite file. The number is valid from now on until
+    `limits.NUMBER_OVERLAP_MS` after the period; the earlier one ends that long after now. `tell` is given the numbers
+    made after each batch. A back end that makes its own numbers, or has none, is left alone.
 
     Raises:
         Unavailable: no free number was drawn; users of earlier batches have theirs, call again.
@@ -72,10 +75,11 @@ async def renew(
     """
     if back_end.numbers is not NumberPolicy.PLATFORM:
         return Renewal(made=0, unreachable=0)
-    job = _Job(keyring, randomness, back_end, period_at(back_end, now), now)
     made = unreachable = 0
     after: Due | None = None
     while made < most:
+        now = clock.now()
+        job = _Job(keyring, randomness, back_end, period_at(back_end, now), now)
         done = await _renew_batch(store, job, after, batch)
         made += done.made
         unreachable += done.unreachable
@@ -84,13 +88,14 @@ async def renew(
             tell(done.made)
         if after is None:
             return Renewal(made=made, unreachable=unreachable)
+        await clock.sleep(min(max(1, clock.now() - now), PAUSE_MAX_MS) / 1_000)
     return Renewal(made=made, unreachable=unreachable, more=True)
 
 
 async def progress(book: UserBook, *, back_end: BackEnd, now: Millis) -> Numbering:
     """Count who has a number of the current period and who waits for it; nobody where the platform makes none.
 
-    The cost grows with the users of the institution (`bench/results/numbers.json`). Raises Misconfigured as `renew`.
+    The cost grows with the users of the institution, some tenths of a second for a million. Raises as `renew`.
     """
     if back_end.numbers is not NumberPolicy.PLATFORM:
         return Numbering(made=0, left=0)

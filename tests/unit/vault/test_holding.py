@@ -53,7 +53,7 @@ async def refused(desk: VaultDesk, number: str | None, **changes: str) -> str:
 
 
 async def numbers_sent(desk: VaultDesk) -> list[str]:
-    await renew(desk.store, desk.keyring, SystemRandomness(), back_end=NUMBERED, now=desk.clock.now(), batch=10)
+    await renew(desk.store, desk.keyring, desk.clock, SystemRandomness(), back_end=NUMBERED, batch=10)
     notices = await waiting_notices(desk.store)
     texts = [open_notice(desk.keyring, notice).text for notice in notices]
     return sorted({found[1] for text in texts if (found := re.search(r"is (\d{8})\.", text))})

@@ -1,6 +1,8 @@
 """Dynamic numbers: renewal on schedule, numbers of the back end, values of the back end."""
 
 import re
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -61,7 +63,7 @@ async def told(desk: VaultDesk) -> list[tuple[Medium, str, str]]:
 
 
 async def draw(desk: VaultDesk, *numbers: int) -> Renewal:
-    return await renew(desk.store, desk.keyring, Digits(*numbers), back_end=BANK, now=desk.clock.now(), batch=9)
+    return await renew(desk.store, desk.keyring, desk.clock, Digits(*numbers), back_end=BANK, batch=9)
 
 
 def backend_value(desk: VaultDesk) -> Element:
@@ -99,9 +101,9 @@ async def test_one_call_makes_about_as_many_as_it_may_and_says_that_there_are_mo
         return await renew(
             desk.store,
             desk.keyring,
+            desk.clock,
             desk.randomness,
             back_end=BANK,
-            now=desk.clock.now(),
             batch=1,
             most=2,
             tell=told.append,
@@ -110,6 +112,22 @@ async def test_one_call_makes_about_as_many_as_it_may_and_says_that_there_are_mo
     assert await some() == Renewal(made=2, unreachable=0, more=True)
     assert await some() == Renewal(made=1, unreachable=0)
     assert [1, 1, 1, 0] == told
+
+
+async def test_between_two_batches_the_store_is_free_for_as_long_as_one_took(desk: VaultDesk) -> None:
+    for n in range(3):
+        await desk.enrol(f"user{n}")
+    whole, began = desk.store, desk.clock.now()
+
+    class Slow:
+        async def transact(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
+            result = await whole.transact(work)
+            desk.clock.pass_by(40)
+            return result
+
+    desk.store = Slow()
+    await desk.renew(batch=2)
+    assert 2 * 40 + 40 == desk.clock.now() - began
 
 
 async def test_progress_counts_who_has_a_number_of_the_period_and_who_waits(desk: VaultDesk) -> None:
