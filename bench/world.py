@@ -14,8 +14,8 @@ from tallystick.bootstrap.layout import create
 from tallystick.bootstrap.office import Office, office
 from tallystick.bootstrap.presenting import Presenting
 from tallystick.channels import limiting
-from tallystick.channels.limiting import COUNT_MAX, read_limit
-from tallystick.channels.model import ChannelKind, LimitKind
+from tallystick.channels.limiting import COUNT_MAX, DEFAULTS
+from tallystick.channels.model import ChannelKind, LimitKind, RateLimit
 from tallystick.cli import administer, profiles
 from tallystick.crypto import mac, tls, x509
 from tallystick.crypto.mac import MacAlgorithm
@@ -97,11 +97,12 @@ class World:
 
 
 async def _lift_limits(desk: Office) -> None:
-    """All payments of a run are of one card, and a payer of embodiment 2 pays again and again."""
-    often, keys, at = read_limit(f"{COUNT_MAX}/24h"), KeyringAccess(desk.keyring), desk.clock.now()
+    """All payments of a run are of one card, and a payer of embodiment 2 pays again and again; windows stay as long."""
+    keys, at = KeyringAccess(desk.keyring), desk.clock.now()
     for kind in (LimitKind.CREDENTIAL, LimitKind.ELEMENT, LimitKind.CHANNEL, LimitKind.NETWORK):
+        often = RateLimit(count=COUNT_MAX, window=DEFAULTS[kind].window)
         await desk.store.transact(
-            lambda books, kind=kind: limiting.change(books, keys, kind, often, author="bench", at=at)  # type: ignore[misc]
+            lambda books, kind=kind, often=often: limiting.change(books, keys, kind, often, author="bench", at=at)  # type: ignore[misc]
         )
 
 
