@@ -7,6 +7,9 @@ shifts rates and waits. bench/README.md says how to read the results.
 
 import argparse
 import os
+import sys
+import time
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -36,15 +39,24 @@ PARTS: dict[str, Part] = {
 FILES = {"efficiency": "latest"}
 
 
-async def run(given: argparse.Namespace) -> None:
-    """Run the parts one after the other; each writes its result at once."""
+async def run(given: argparse.Namespace) -> int:
+    """Run the parts one after the other; each writes its result at once, and one that fails stops no other."""
+    failed = 0
     for name in given.parts:
+        began = time.monotonic()
         print(f"-- {name}", flush=True)
         around = circumstances()
-        result = {**around, "store": given.store, **await PARTS[name](given)}
+        try:
+            measured = await PARTS[name](given)
+        except Exception:  # noqa: BLE001 - said below, and in the exit code
+            traceback.print_exc()
+            failed += 1
+            continue
+        result = {**around, "store": given.store, **measured, "took_s": round(time.monotonic() - began)}
         file = FILES.get(name, name) + ("" if given.store == "sqlite" else f"-{given.store}")
         write(file, result)
         print({key: value for key, value in result.items() if key != "profile"}, flush=True)
+    return failed
 
 
 def arguments() -> argparse.Namespace:
@@ -77,7 +89,7 @@ def main() -> None:
     """Run what the command line asks for."""
     given = arguments()
     os.sched_setaffinity(0, {LOAD_CORE})
-    uvloop.run(run(given))
+    sys.exit(uvloop.run(run(given)))
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def capacity() -> Figure | None:
     for place, (_, result) in enumerate(rows):
         left = 0.0
         for n, (part, us) in enumerate(result["floor_parts_cpu_us"].items()):
-            label = part.replace("_", " ").replace(" x", " × ") if place == 0 else None
+            label = part.replace("_", " ").replace(" x", " by ") if place == 0 else None
             axes.barh(place, us, left=left, color=plt.get_cmap("Blues")(0.3 + 0.14 * n), label=label)
             left += us
         rest = max(result["cpu_us"] - left, 0.0)
