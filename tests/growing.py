@@ -1,0 +1,27 @@
+"""Which tables of a store do not grow with payments and payers."""
+
+from typing import Final
+
+SMALL: Final = frozenset(
+    {
+        "anchor",
+        "announced",
+        "api_key",
+        "back_end_status",
+        "channel",
+        "connector",
+        "denied_certificate",
+        "enrolment",
+        "issuer_set",
+        "limit_rules",
+        "pin_key",
+        "poll",
+        "proposal",
+        "rewrap",
+        "route_change",
+        "route_version",
+        "stan",
+        "webhook_endpoint",
+    }
+)
+"""Tables that grow by what operators do, not by payments or payers."""
