@@ -39,11 +39,12 @@ async def measure_payments(
     pairs = await load.connect(pc, phone, under.port, WORKERS)
     await load.run(for_warm_up, pairs)
     await all_acknowledged(made, for_warm_up)
-    cpu, own, began = under.cpu_s(), under.own_cpu_s(), time.monotonic_ns()
+    (read, written), cpu, own, began = under.disk(), under.cpu_s(), under.own_cpu_s(), time.monotonic_ns()
     done = await load.run(payments, pairs)
     await all_acknowledged(made, payments)
     last = max(made.back_end.acknowledged[payment.amount] for payment in payments)
     cpu_us = (under.cpu_s() - cpu) / count * 1e6
+    read, written = (after - before for after, before in zip(under.disk(), (read, written), strict=True))
     own_us = (under.own_cpu_s() - own) / count * 1e6
     assert done.refused == 0, f"{done.refused} parts were refused"
     for pair in pairs:
@@ -55,6 +56,8 @@ async def measure_payments(
         "cpu_us": round(cpu_us, 1),
         "cpu_us_first_process": round(own_us, 1),
         "payments_per_core_s": round(1e6 / cpu_us, 1),
+        "disk_read_bytes": round(read / count),
+        "disk_written_bytes": round(written / count),
         "p50_ms": round(percentile(waits, 50), 2),
         "p99_ms": round(percentile(waits, 99), 2),
     }

@@ -44,6 +44,12 @@ class Server:
         """Return the resident sets of all processes; shared pages count each time."""
         return sum(_status(pid, "VmRSS:") for pid in self.family())
 
+    def disk(self) -> tuple[int, int]:
+        """Return the bytes that the first process had the disk read, and write, so far."""
+        text = Path(f"/proc/{self.pid}/io").read_text()
+        counts = dict(line.split(": ") for line in text.splitlines())
+        return int(counts["read_bytes"]), int(counts["write_bytes"])
+
     def descriptors(self) -> int:
         """Count the open file descriptors of the whole family."""
         return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in self.family())
