@@ -30,7 +30,7 @@ class Server:
 
     def cpu_s(self) -> float:
         """Return the user and system CPU time of the whole family so far."""
-        return sum(_cpu_s(pid) for pid in self.family())
+        return family_cpu_s(self.pid)
 
     def own_cpu_s(self) -> float:
         """Return the CPU time of the first process alone."""
@@ -53,6 +53,11 @@ class Server:
     def descriptors(self) -> int:
         """Count the open file descriptors of the whole family."""
         return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in self.family())
+
+
+def family_cpu_s(pid: int) -> float:
+    """Return the user and system CPU time so far of a process and its descendants that live."""
+    return sum(_cpu_s(each) for each in _descendants(pid))
 
 
 def _descendants(pid: int) -> Iterator[int]:

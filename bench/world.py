@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
+import os
 import ssl
+import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from bench.results import FOLDER
 from tallystick import config
 from tallystick.bootstrap.layout import create
 from tallystick.bootstrap.office import Office, office
@@ -25,9 +28,11 @@ from tallystick.iso8583.spec import specification
 from tallystick.routing.model import NumberPolicy
 from tallystick.sdk.settings import Profile, load_profile
 from tallystick.security.access_keys import KeyringAccess
+from tallystick.testing.postgres_server import PostgresServer
 
 SETTINGS = '[gateway]\nhost = "127.0.0.1"\nport = 0\n'
 NAME = "localhost"
+DSN = "TALLYSTICK_STORE__DSN"
 
 
 @dataclass
@@ -86,6 +91,7 @@ class World:
     back_end: InstantBackEnd
     home: Path
     institution: str
+    database: PostgresServer | None = None
     _channels: dict[str, administer.NewChannel] = field(default_factory=dict)
 
     def profile(self, name: str, port: int) -> Profile:
@@ -108,12 +114,39 @@ async def _lift_limits(desk: Office) -> None:
 
 @contextlib.asynccontextmanager
 async def world(home: Path, store: str = "sqlite") -> AsyncIterator[World]:
-    """Build it all in `home`."""
-    if store != "sqlite":
-        raise NotImplementedError(store)
-    data = home / "platform"
-    create(data, SETTINGS)
-    async with office(data, config.load(data, {})) as desk:
+    """Build it all in `home`; with the store "postgres" there is a server of its own, on the core of the load."""
+    data, settings = home / "platform", SETTINGS
+    with contextlib.ExitStack() as stack:
+        database = stack.enter_context(_database()) if store == "postgres" else None
+        if database is not None:
+            settings += '\n[store]\nkind = "postgres"\n'
+            os.environ[DSN] = database.dsn
+            stack.callback(os.environ.pop, DSN)
+        layout = create(data, settings)
+        if database is not None:
+            from tallystick.bootstrap.storing import migrate  # noqa: PLC0415 - its library is an extra
+
+            migrate(layout, config.load(data, os.environ).store, ("pre", "post"))
+        async with _inhabited(home, data, database) as made:
+            yield made
+
+
+@contextlib.contextmanager
+def _database() -> Iterator[PostgresServer]:
+    """Run a server that waits for the disk as one in production does."""
+    with tempfile.TemporaryDirectory(prefix="tallystick-bench-", dir=FOLDER.parent) as folder:
+        server = PostgresServer(Path(folder))
+        server.create()
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@contextlib.asynccontextmanager
+async def _inhabited(home: Path, data: Path, database: PostgresServer | None) -> AsyncIterator[World]:
+    async with office(data, config.load(data, os.environ)) as desk:
         await Presenting(desk).ensure()
         await _lift_limits(desk)
         institution = await administer.add_institution(
@@ -145,7 +178,7 @@ async def world(home: Path, store: str = "sqlite") -> AsyncIterator[World]:
             "pin_key": pin_key.hex(),
         }
         await administer.set_connector(desk, institution.id, settings)
-        made = World(data, desk, back_end, home, institution.id)
+        made = World(data, desk, back_end, home, institution.id, database)
         for name, fields in (("pc", "pan expiry username order"), ("phone", "pin_block password")):
             made._channels[name] = await administer.add_channel(  # noqa: SLF001 - the builder of this very class
                 desk, name=name, kind=ChannelKind.PC_BROWSER, fields=frozenset(fields.split())

@@ -20,7 +20,7 @@ from tallystick.adapters.store.postgres.sequence import Page, Sequencer, write_p
 from tallystick.adapters.store.postgres.session import Session
 from tallystick.adapters.store.postgres.statements import BEGIN, load
 from tallystick.audit.acting import actor
-from tallystick.errors import AlreadyExists, AlreadyFinal, Misconfigured, StoreFailed
+from tallystick.errors import AlreadyExists, AlreadyFinal, Misconfigured, StoreFailed, TallystickError
 from tallystick.runtime import Clock, Randomness, SystemClock, SystemRandomness
 
 TRIES_MAX: Final = 6  # runs of one work before its caller is told
@@ -130,7 +130,10 @@ class PostgresStore:
             link.close()  # answers are under way that nobody will read
             raise
         except BaseException as error:
+            outdated = await _outdated(link)
             await _undo(link)
+            if outdated:
+                raise Outdated from None
             if books.raced and isinstance(error, (AlreadyExists, AlreadyFinal)):
                 raise Again(error) from None
             raise
@@ -182,6 +185,18 @@ class PostgresStore:
                 answer = await session.link.answer()
         finally:
             steps.close()
+
+
+async def _outdated(link: Link) -> bool:
+    """Tell whether a work that gave up had read kept rows that are old: it may have given up for that."""
+    try:
+        if link.unanswered:
+            await link.answer()
+    except Outdated:
+        return True
+    except (Refused, Lost, TallystickError):
+        return False
+    return False
 
 
 async def _undo(link: Link) -> None:
