@@ -37,14 +37,16 @@ PARTS: dict[str, Part] = {
     "growth": lambda given: growth(given.finished, given.open_beside, given.payments // 2),
 }
 FILES = {"efficiency": "latest"}
+ON_POSTGRES = ("efficiency", "open_loop")  # parts that `--all` measures with that store as well
 
 
 async def run(given: argparse.Namespace) -> int:
     """Run the parts one after the other; each writes its result at once, and one that fails stops no other."""
     failed = 0
-    for name in given.parts:
+    for name, store in given.runs:
+        given.store = store
         began = time.monotonic()
-        print(f"-- {name}", flush=True)
+        print(f"-- {name}, {given.store}", flush=True)
         around = circumstances()
         try:
             measured = await PARTS[name](given)
@@ -80,6 +82,9 @@ def arguments() -> argparse.Namespace:
         given.finished, given.open_beside = f"0,{MILLION}", MILLION // 10
     given.finished = [int(size) for size in given.finished.split(",")]
     given.parts = list(PARTS) if given.all or given.all_quick else given.parts or ["efficiency"]
+    given.runs = [(part, given.store) for part in given.parts]
+    if given.all or given.all_quick:
+        given.runs += [(part, "postgres") for part in ON_POSTGRES if given.store != "postgres"]
     if unknown := set(given.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     return given

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-import msgspec
 
 mpl.use("Agg")
 
@@ -16,18 +15,12 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.results import FOLDER
+from bench.results import FOLDER, read
 
 DPI = 80
 SIZE = (9.0, 4.2)  # inches
 STORES = ("", "-postgres")
 BLUE, ORANGE, GREEN, GREY = "#2563a8", "#c8641b", "#3a7d44", "#8a8a8a"
-
-
-def read(name: str, folder: Path = FOLDER) -> dict[str, Any] | None:
-    """Read a result, if it is there."""
-    path = folder / f"{name}.json"
-    return msgspec.json.decode(path.read_bytes()) if path.exists() else None
 
 
 def capacity() -> Figure | None:
