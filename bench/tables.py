@@ -25,7 +25,9 @@ def capacity() -> Iterator[Row]:
         yield f"payments a second per core of a node, {name}", f"{found['payments_per_core_s']:.0f}", found
         parts = f"{found['cpu_us']:.0f} µs of CPU; floor {found['floor_cpu_us']:.0f} µs"
         yield f"cost of a payment, {name}", parts, found
-        ratios = f"{found['efficiency']:.2f}; {found['efficiency_cpu']:.2f} with the disk's wait left out"
+        ratios = (
+            f"{found['efficiency_cpu']:.2f} of CPU alone; {found['efficiency']:.2f} with the floor's wait for the disk"
+        )
         yield f"efficiency, {name}", ratios, found
         if "database_cpu_us" in found:
             yield "CPU of the database beside it", f"{found['database_cpu_us']:.0f} µs a payment", found
