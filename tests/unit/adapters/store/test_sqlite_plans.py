@@ -35,7 +35,7 @@ MAY_SCAN: Final = {
     "sqlite_examine.NEWEST": NEWEST,
     "sqlite_examine.SEALED_NOW": CHECK,
     "sqlite_intents.ACCOUNTS_KEPT": WAITING,
-    "sqlite_intents.SENDING": WAITING,
+    "sqlite_intents.LOST": WAITING,
     "sqlite_intents.UNSETTLED": WAITING,
     "sqlite_kept.counts": CHECK,
     "sqlite_payments.IN_STATE": ENDED,
