@@ -7,6 +7,9 @@ shifts rates and waits. bench/README.md says how to read the results.
 
 import argparse
 import os
+import sys
+import time
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -34,17 +37,28 @@ PARTS: dict[str, Part] = {
     "growth": lambda given: growth(given.finished, given.open_beside, given.payments // 2),
 }
 FILES = {"efficiency": "latest"}
+ON_POSTGRES = ("efficiency", "open_loop")  # parts that `--all` measures with that store as well
 
 
-async def run(given: argparse.Namespace) -> None:
-    """Run the parts one after the other; each writes its result at once."""
-    for name in given.parts:
-        print(f"-- {name}", flush=True)
+async def run(given: argparse.Namespace) -> int:
+    """Run the parts one after the other; each writes its result at once, and one that fails stops no other."""
+    failed = 0
+    for name, store in given.runs:
+        given.store = store
+        began = time.monotonic()
+        print(f"-- {name}, {given.store}", flush=True)
         around = circumstances()
-        result = {**around, "store": given.store, **await PARTS[name](given)}
+        try:
+            measured = await PARTS[name](given)
+        except Exception:  # noqa: BLE001 - said below, and in the exit code
+            traceback.print_exc()
+            failed += 1
+            continue
+        result = {**around, "store": given.store, **measured, "took_s": round(time.monotonic() - began)}
         file = FILES.get(name, name) + ("" if given.store == "sqlite" else f"-{given.store}")
         write(file, result)
         print({key: value for key, value in result.items() if key != "profile"}, flush=True)
+    return failed
 
 
 def arguments() -> argparse.Namespace:
@@ -68,6 +82,9 @@ def arguments() -> argparse.Namespace:
         given.finished, given.open_beside = f"0,{MILLION}", MILLION // 10
     given.finished = [int(size) for size in given.finished.split(",")]
     given.parts = list(PARTS) if given.all or given.all_quick else given.parts or ["efficiency"]
+    given.runs = [(part, given.store) for part in given.parts]
+    if given.all or given.all_quick:
+        given.runs += [(part, "postgres") for part in ON_POSTGRES if given.store != "postgres"]
     if unknown := set(given.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     return given
@@ -77,7 +94,7 @@ def main() -> None:
     """Run what the command line asks for."""
     given = arguments()
     os.sched_setaffinity(0, {LOAD_CORE})
-    uvloop.run(run(given))
+    sys.exit(uvloop.run(run(given)))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ SPAN: Final = 2**48  # ids are spread over so many values; the rest of an id is 
 
 _TEMPLATE: Final = "SELECT id FROM payment WHERE state = 'approved' ORDER BY seq DESC LIMIT 1"
 _NUMBERS: Final = "WITH RECURSIVE n(i) AS (SELECT :low UNION ALL SELECT i + 1 FROM n WHERE i + 1 < :high)"
-_ID: Final = "printf('%012x', i * :step + :shift) || printf('%020x', 0)"
+_ID: Final = "printf('%012x%020x', i * :step, :fill)"
 
 # What differs from the real row stands here; every other column is copied.
 _FINISHED: Final = {
@@ -77,16 +77,18 @@ def fill(path: Path, finished: int, opened: int, expires: int) -> None:
     db.execute("PRAGMA cache_size = -262144")
     db.execute("PRAGMA foreign_keys = OFF")
     (template,) = db.execute(_TEMPLATE).fetchone()
-    for count, changes, parts, shift in ((finished, _FINISHED, 2, 1), (opened, _OPEN, 1, 2)):
+    for count, changes, parts in ((finished, _FINISHED, 2), (opened, _OPEN, 1)):
         step = SPAN // max(count, 1)
+        (there,) = db.execute("SELECT max(seq) FROM payment").fetchone()
         for low in range(0, count, BATCH):
-            given = {"low": low, "high": min(low + BATCH, count), "step": step, "shift": shift}
+            given = {"low": low, "high": min(low + BATCH, count), "step": step, "fill": there}
             db.execute("BEGIN")
             for table, changed in changes.items():
                 statement = copies(db, table, changed, sources(parts)[table])
                 named = {**given, "template": template, "expires": expires}
                 db.execute(statement, named)
             entries(db, min(BATCH, count - low) * (ENTRIES if parts > 1 else 1))
+            db.execute("UPDATE announced SET seq = (SELECT max(seq) FROM event)")
             db.execute("COMMIT")
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

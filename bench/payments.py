@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench import load
 from bench.figures import percentile
-from bench.processes import Server
+from bench.processes import Server, family_cpu_s
 from bench.results import FOLDER
 from bench.world import World, world
 
@@ -39,11 +39,13 @@ async def measure_payments(
     pairs = await load.connect(pc, phone, under.port, WORKERS)
     await load.run(for_warm_up, pairs)
     await all_acknowledged(made, for_warm_up)
-    cpu, own, began = under.cpu_s(), under.own_cpu_s(), time.monotonic_ns()
+    database = database_cpu_s(made)
+    (read, written), cpu, own, began = under.disk(), under.cpu_s(), under.own_cpu_s(), time.monotonic_ns()
     done = await load.run(payments, pairs)
     await all_acknowledged(made, payments)
     last = max(made.back_end.acknowledged[payment.amount] for payment in payments)
     cpu_us = (under.cpu_s() - cpu) / count * 1e6
+    read, written = (after - before for after, before in zip(under.disk(), (read, written), strict=True))
     own_us = (under.own_cpu_s() - own) / count * 1e6
     assert done.refused == 0, f"{done.refused} parts were refused"
     for pair in pairs:
@@ -55,9 +57,17 @@ async def measure_payments(
         "cpu_us": round(cpu_us, 1),
         "cpu_us_first_process": round(own_us, 1),
         "payments_per_core_s": round(1e6 / cpu_us, 1),
+        **({"database_cpu_us": round((database_cpu_s(made) - database) / count * 1e6, 1)} if made.database else {}),
+        "disk_read_bytes": round(read / count),
+        "disk_written_bytes": round(written / count),
         "p50_ms": round(percentile(waits, 50), 2),
         "p99_ms": round(percentile(waits, 99), 2),
     }
+
+
+def database_cpu_s(made: World) -> float:
+    """Return the CPU time of the database's own processes so far; 0 for a store within the server."""
+    return family_cpu_s(made.database.pid) if made.database is not None else 0.0
 
 
 async def all_acknowledged(made: World, payments: list[load.Payment]) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-import msgspec
 
 mpl.use("Agg")
 
@@ -16,18 +15,12 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.results import FOLDER
+from bench.results import FOLDER, read
 
 DPI = 80
 SIZE = (9.0, 4.2)  # inches
 STORES = ("", "-postgres")
 BLUE, ORANGE, GREEN, GREY = "#2563a8", "#c8641b", "#3a7d44", "#8a8a8a"
-
-
-def read(name: str, folder: Path = FOLDER) -> dict[str, Any] | None:
-    """Read a result, if it is there."""
-    path = folder / f"{name}.json"
-    return msgspec.json.decode(path.read_bytes()) if path.exists() else None
 
 
 def capacity() -> Figure | None:
@@ -36,22 +29,22 @@ def capacity() -> Figure | None:
     rows = [(name, result) for name, result in found if result is not None]
     if not rows:
         return None
-    figure, axes = plt.subplots(figsize=(SIZE[0], 1.6 + 1.1 * len(rows)))
+    figure, axes = plt.subplots(figsize=(SIZE[0], 2.0 + 0.8 * len(rows)), layout="constrained")
     for place, (_, result) in enumerate(rows):
         left = 0.0
-        for n, (part, us) in enumerate(result["floor_parts_us"].items()):
-            label = part.replace("_", " ") if place == 0 else None
-            axes.barh(place, us, left=left, color=plt.get_cmap("Blues")(0.35 + 0.12 * n), label=label)
+        for n, (part, us) in enumerate(result["floor_parts_cpu_us"].items()):
+            label = part.replace("_", " ").replace(" x", " by ") if place == 0 else None
+            axes.barh(place, us, left=left, color=plt.get_cmap("Blues")(0.3 + 0.14 * n), label=label)
             left += us
         rest = max(result["cpu_us"] - left, 0.0)
         axes.barh(place, rest, left=left, color=ORANGE, label="everything else" if place == 0 else None)
-        told = f"  {1e6 / result['cpu_us']:.0f} payments/s per core, efficiency {result['efficiency']:.2f}"
+        told = f"  {result['payments_per_core_s']:.0f} payments/s per core"
         axes.text(left + rest, place, told, va="center", fontsize=9)
-    axes.set_xlim(0, 1.75 * max(result["cpu_us"] for _, result in rows))
+    axes.set_xlim(0, 1.4 * max(result["cpu_us"] for _, result in rows))
     axes.set_yticks(range(len(rows)), [name for name, _ in rows])
-    axes.set_xlabel("µs of CPU for one payment (both parts, join, delivery, outcome)")
+    axes.set_xlabel("µs of CPU for one payment: both parts, join, delivery, outcome")
     axes.set_title(f"What a payment costs, and the floor nobody gets below ({rows[0][1]['commit']})", fontsize=11)
-    axes.legend(fontsize=8, ncol=4, loc="upper center", bbox_to_anchor=(0.5, -0.32 if len(rows) < 2 else -0.22))
+    figure.legend(fontsize=8, ncol=6, loc="outside lower center")
     return figure
 
 
@@ -155,7 +148,8 @@ def draw() -> Iterator[Path]:
         figure = picture()
         if figure is None:
             continue
-        figure.tight_layout()
+        if figure.get_layout_engine() is None:
+            figure.tight_layout()
         path = FOLDER / f"{name}.png"
         figure.savefig(path, dpi=DPI)
         plt.close(figure)

@@ -30,7 +30,7 @@ class Server:
 
     def cpu_s(self) -> float:
         """Return the user and system CPU time of the whole family so far."""
-        return sum(_cpu_s(pid) for pid in self.family())
+        return family_cpu_s(self.pid)
 
     def own_cpu_s(self) -> float:
         """Return the CPU time of the first process alone."""
@@ -44,9 +44,20 @@ class Server:
         """Return the resident sets of all processes; shared pages count each time."""
         return sum(_status(pid, "VmRSS:") for pid in self.family())
 
+    def disk(self) -> tuple[int, int]:
+        """Return the bytes that the first process had the disk read, and write, so far."""
+        text = Path(f"/proc/{self.pid}/io").read_text()
+        counts = dict(line.split(": ") for line in text.splitlines())
+        return int(counts["read_bytes"]), int(counts["write_bytes"])
+
     def descriptors(self) -> int:
         """Count the open file descriptors of the whole family."""
         return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in self.family())
+
+
+def family_cpu_s(pid: int) -> float:
+    """Return the user and system CPU time so far of a process and its descendants that live."""
+    return sum(_cpu_s(each) for each in _descendants(pid))
 
 
 def _descendants(pid: int) -> Iterator[int]:

@@ -8,6 +8,13 @@ import msgspec
 FOLDER = Path(__file__).parent / "results"
 
 
+def read(name: str, folder: Path = FOLDER) -> dict[str, Any] | None:
+    """Read a result, if it is there."""
+    path = folder / f"{name}.json"
+    found: dict[str, Any] | None = msgspec.json.decode(path.read_bytes()) if path.exists() else None
+    return found
+
+
 def write(name: str, result: dict[str, Any]) -> None:
     """Write a result whole, or leave the earlier one."""
     path = FOLDER / f"{name}.json"

@@ -36,7 +36,7 @@ async def main(data: Path, what: str) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     if what == "platform":
-        async with serving(data, config.load(data)) as running:
+        async with serving(data, config.load(data, os.environ)) as running:
             print("READY", running.port, flush=True)
             await stop.wait()
         return

@@ -4,20 +4,21 @@ import asyncio
 import contextlib
 import os
 import ssl
+import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from bench.results import FOLDER
 from tallystick import config
-from tallystick.adapters.store.postgres.migrate import migrate
 from tallystick.bootstrap.layout import create
 from tallystick.bootstrap.office import Office, office
 from tallystick.bootstrap.presenting import Presenting
 from tallystick.channels import limiting
-from tallystick.channels.limiting import COUNT_MAX, read_limit
-from tallystick.channels.model import ChannelKind, LimitKind
+from tallystick.channels.limiting import COUNT_MAX, DEFAULTS
+from tallystick.channels.model import ChannelKind, LimitKind, RateLimit
 from tallystick.cli import administer, profiles
 from tallystick.crypto import mac, tls, x509
 from tallystick.crypto.mac import MacAlgorithm
@@ -27,10 +28,11 @@ from tallystick.iso8583.spec import specification
 from tallystick.routing.model import NumberPolicy
 from tallystick.sdk.settings import Profile, load_profile
 from tallystick.security.access_keys import KeyringAccess
-from tallystick.testing.postgres_server import postgres_server
+from tallystick.testing.postgres_server import PostgresServer
 
 SETTINGS = '[gateway]\nhost = "127.0.0.1"\nport = 0\n'
 NAME = "localhost"
+DSN = "TALLYSTICK_STORE__DSN"
 
 
 @dataclass
@@ -89,6 +91,7 @@ class World:
     back_end: InstantBackEnd
     home: Path
     institution: str
+    database: PostgresServer | None = None
     _channels: dict[str, administer.NewChannel] = field(default_factory=dict)
 
     def profile(self, name: str, port: int) -> Profile:
@@ -100,37 +103,50 @@ class World:
 
 
 async def _lift_limits(desk: Office) -> None:
-    """All payments of a run are of one card, and a payer of embodiment 2 pays again and again."""
-    often, keys, at = read_limit(f"{COUNT_MAX}/24h"), KeyringAccess(desk.keyring), desk.clock.now()
+    """All payments of a run are of one card, and a payer of embodiment 2 pays again and again; windows stay as long."""
+    keys, at = KeyringAccess(desk.keyring), desk.clock.now()
     for kind in (LimitKind.CREDENTIAL, LimitKind.ELEMENT, LimitKind.CHANNEL, LimitKind.NETWORK):
+        often = RateLimit(count=COUNT_MAX, window=DEFAULTS[kind].window)
         await desk.store.transact(
-            lambda books, kind=kind: limiting.change(books, keys, kind, often, author="bench", at=at)  # type: ignore[misc]
+            lambda books, kind=kind, often=often: limiting.change(books, keys, kind, often, author="bench", at=at)  # type: ignore[misc]
         )
-
-
-@contextlib.contextmanager
-def _database() -> Iterator[None]:
-    """Start a PostgreSQL whose commits wait for the disk, and name it to all processes started from here on."""
-    with postgres_server() as server:
-        migrate(server.dsn)
-        named = {"TALLYSTICK_STORE__KIND": "postgres", "TALLYSTICK_STORE__DSN": server.dsn}
-        os.environ.update(named)
-        try:
-            yield
-        finally:
-            for name in named:
-                del os.environ[name]
 
 
 @contextlib.asynccontextmanager
 async def world(home: Path, store: str = "sqlite") -> AsyncIterator[World]:
-    """Build it all in `home`."""
-    data = home / "platform"
-    create(data, SETTINGS)
-    async with contextlib.AsyncExitStack() as stack:
-        if store == "postgres":
-            stack.enter_context(_database())
-        desk = await stack.enter_async_context(office(data, config.load(data)))
+    """Build it all in `home`; with the store "postgres" there is a server of its own, on the core of the load."""
+    data, settings = home / "platform", SETTINGS
+    with contextlib.ExitStack() as stack:
+        database = stack.enter_context(_database()) if store == "postgres" else None
+        if database is not None:
+            settings += '\n[store]\nkind = "postgres"\n'
+            os.environ[DSN] = database.dsn
+            stack.callback(os.environ.pop, DSN)
+        layout = create(data, settings)
+        if database is not None:
+            from tallystick.bootstrap.storing import migrate  # noqa: PLC0415 - its library is an extra
+
+            migrate(layout, config.load(data, os.environ).store, ("pre", "post"))
+        async with _inhabited(home, data, database) as made:
+            yield made
+
+
+@contextlib.contextmanager
+def _database() -> Iterator[PostgresServer]:
+    """Run a server that waits for the disk as one in production does."""
+    with tempfile.TemporaryDirectory(prefix="tallystick-bench-", dir=FOLDER.parent) as folder:
+        server = PostgresServer(Path(folder))
+        server.create()
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@contextlib.asynccontextmanager
+async def _inhabited(home: Path, data: Path, database: PostgresServer | None) -> AsyncIterator[World]:
+    async with office(data, config.load(data, os.environ)) as desk:
         await Presenting(desk).ensure()
         await _lift_limits(desk)
         institution = await administer.add_institution(
@@ -162,7 +178,7 @@ async def world(home: Path, store: str = "sqlite") -> AsyncIterator[World]:
             "pin_key": pin_key.hex(),
         }
         await administer.set_connector(desk, institution.id, settings)
-        made = World(data, desk, back_end, home, institution.id)
+        made = World(data, desk, back_end, home, institution.id, database)
         for name, fields in (("pc", "pan expiry username order"), ("phone", "pin_block password")):
             made._channels[name] = await administer.add_channel(  # noqa: SLF001 - the builder of this very class
                 desk, name=name, kind=ChannelKind.PC_BROWSER, fields=frozenset(fields.split())

@@ -182,3 +182,17 @@ async def test_a_new_version_makes_open_changes_stale_and_no_decided_one(store: 
     assert not await store.transact(
         lambda books: books.decide_change("rc_1", ChangeState.APPLIED, by="bo", at=at(3_000))
     )
+
+
+@pytest.mark.parametrize("writes", [True, False])
+async def test_a_work_is_not_refused_for_what_was_so_before_the_last_change(store: AnyStore, *, writes: bool) -> None:
+    async def require(books: Books) -> None:
+        present = await books.routing_table()
+        if not any(each.id == ONE.id for each in present.back_ends):
+            raise NotFound("no institution has this id")
+
+    run = store.transact if writes else store.read
+    with pytest.raises(NotFound):
+        await run(require)
+    await put(store, 1, ONE)
+    await run(require)

@@ -35,8 +35,8 @@ def one_ended_payment(path: Path) -> None:
 def test_finished_and_open_payments_are_added_in_batches_with_ids_of_their_own(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     one_ended_payment(path)
-    fill.fill(path, finished=250, opened=120, expires=FAR)
-    fill.fill(path, finished=0, opened=0, expires=FAR)
+    fill.fill(path, finished=50, opened=0, expires=FAR)
+    fill.fill(path, finished=200, opened=120, expires=FAR)
 
     db = connect(path)
     count = dict(db.execute("SELECT state, count(*) FROM payment GROUP BY state"))
@@ -45,6 +45,7 @@ def test_finished_and_open_payments_are_added_in_batches_with_ids_of_their_own(t
     assert 251 == db.execute("SELECT count(*) FROM intent").fetchone()[0]
     assert 251 == db.execute("SELECT count(*) FROM event").fetchone()[0]
     assert 1 + 250 * fill.ENTRIES + 120 == db.execute("SELECT max(seq) FROM audit").fetchone()[0]
+    assert 251 == db.execute("SELECT seq FROM announced").fetchone()[0]
     assert [] == db.execute("PRAGMA foreign_key_check").fetchall()
     assert 120 == db.execute("SELECT count(*) FROM payment WHERE fate IS NULL AND expires_at = ?", (FAR,)).fetchone()[0]
     db.close()

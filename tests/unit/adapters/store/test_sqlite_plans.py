@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from growing import SMALL
 
 from tallystick.adapters import store
 from tallystick.adapters.store import sqlite_kept
@@ -19,29 +20,6 @@ from tallystick.adapters.store.sqlite_open import connect
 from tallystick.assembly.facts import PaymentState
 from tallystick.outcomes.model import WAITING_STATES
 from tallystick.security.kept import RENEWED
-
-SMALL: Final = frozenset(
-    {
-        "anchor",
-        "announced",
-        "api_key",
-        "back_end_status",
-        "channel",
-        "denied_certificate",
-        "enrolment",
-        "issuer_set",
-        "limit_rules",
-        "pin_key",
-        "poll",
-        "proposal",
-        "rewrap",
-        "route_change",
-        "route_version",
-        "stan",
-        "webhook_endpoint",
-    }
-)
-"""Tables that grow by what operators do, not by payments or payers."""
 
 NEWEST: Final = "reads the newest rows by their order and stops at the limit"
 WAITING: Final = "reads what waits only: its partial index holds nothing else"
@@ -59,7 +37,7 @@ MAY_SCAN: Final = {
     "sqlite_backlog.DEAD": WAITING,
     "sqlite_backlog.NOTICES": "reads an index of what waits only",
     "sqlite_intents.ACCOUNTS_KEPT": WAITING,
-    "sqlite_intents.SENDING": WAITING,
+    "sqlite_intents.LOST": WAITING,
     "sqlite_intents.UNSETTLED": WAITING,
     "sqlite_kept.counts": CHECK,
     "sqlite_payments.IN_STATE": ENDED,
