@@ -10,7 +10,7 @@ from typing import Final
 
 from tallystick.errors import Misconfigured
 
-READY_TIMEOUT_S: Final = 30.0  # s a child may take to listen
+READY_TIMEOUT_S: Final = 60.0  # s a child may take to listen; two do, but for a machine that is busy with other things
 STOP_TIMEOUT_S: Final = 30.0  # s a child may take to end after SIGTERM
 
 
