@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests run in so many processes at most, and in no more than there are cores; each file in one of them.
+PROCESSES ?= 4
 ARGS ?=
 CYCLES ?= 200
 
@@ -23,7 +25,7 @@ lint: $(VENV)/.ready  ## Style, types, layers.
 	$(BIN)/lint-imports
 
 test: lint machine  ## Everything CI runs.
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n logical --maxprocesses $(PROCESSES) --dist loadfile $(ARGS)
 
 kill: $(VENV)/.ready  ## Kill real processes under load, CYCLES times, and judge by the back ends' records.
 	PYTHONPATH=tests/e2e $(BIN)/python -m kills --cycles $(CYCLES) $(ARGS)
