@@ -1,7 +1,7 @@
 """Leases: who may send, who is dead for the others, and what is left of the dead."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -11,9 +11,10 @@ from tallystick.delivery.nodes import BEAT_EVERY_S, FENCE_MS, LEASE_MS, TAKEOVER
 from tallystick.doubts import LOST_AFTER_MS, give_up_lost, pursue_due, take_up
 from tallystick.errors import NotSent, StoreFailed
 from tallystick.path import carry
+from tallystick.routing.model import Status
 from tallystick.runtime import Millis
-from tallystick.sweep import RETRY_AFTER_MS, Sweep, retry_deliverable
-from tallystick.testing.connector import APPROVED, DECLINED, HANG, ScriptedConnector
+from tallystick.sweep import HEALTH_EVERY, RETRY_AFTER_MS, Sweep, retry_deliverable
+from tallystick.testing.connector import APPROVED, DECLINED, HANG, ScriptedConnector, ScriptedConnectors
 from tallystick.testing.inbox import RecordingCarrier
 from tallystick.testing.messages import send_part
 from tallystick.testing.platform import MemoryPlatform, bank, memory_platform
@@ -339,6 +340,17 @@ async def test_a_payer_gets_a_notice_from_one_of_many_nodes_and_from_the_next_wh
         if number == 1:
             await world.node.leave()
     assert [f"+861380013800{number}" for number in range(3)] == [sent.address for sent in carrier.sent]
+
+
+async def test_of_nodes_with_different_ways_to_a_back_end_one_says_how_it_is(world: MemoryPlatform) -> None:
+    await world.back_end(bank())
+    cut_off = replace((await world.peer()).platform, connectors=ScriptedConnectors())
+    near, far = Sweep(world.platform, {}), Sweep(cut_off, {})
+    for number in range(0, 4 * HEALTH_EVERY, HEALTH_EVERY):
+        await near.round(number)
+        await far.round(number)
+    (back_end,) = (await world.store.read(lambda books: books.routing_table())).back_ends
+    assert Status.ACTIVE is back_end.status
 
 
 async def test_a_node_whose_lease_is_over_does_no_chore(world: MemoryPlatform) -> None:
