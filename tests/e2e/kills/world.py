@@ -12,8 +12,9 @@ from pathlib import Path
 from kills import processes
 from kills.judge import Stored
 from tallystick import config
-from tallystick.bootstrap.layout import create
+from tallystick.bootstrap.layout import Layout, create
 from tallystick.bootstrap.office import Office, office
+from tallystick.bootstrap.storing import migrate
 from tallystick.channels import limiting
 from tallystick.channels.limiting import COUNT_MAX, read_limit
 from tallystick.channels.model import ChannelKind, LimitKind
@@ -178,6 +179,8 @@ async def world(
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(compiled(home))
         environment, database = _store(home, stack, shape)
+        if database is not None:
+            migrate(Layout(data), config.load(data, environment).store, ("pre", "post"))
         made = World(home, data, [], [], {}, environment, database)
         for number, port in enumerate(ports, 1):
             own = {**environment, "TALLYSTICK_GATEWAY__PORT": str(port), "PYTHONPATH": str(Path(__file__).parents[1])}
