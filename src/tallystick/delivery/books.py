@@ -55,14 +55,16 @@ class Store(Protocol[B_co]):
     async def transact(self, work: Callable[[B_co], Awaitable[T]]) -> T:
         """Run `work` as one transaction and return its result once the change is durable.
 
-        `work` awaits nothing but methods of the books it is given and keeps no reference to them. Works run one after
-        the other; each reads its own writes and those of all earlier ones. What `work` raises undoes its own effects
-        only and reaches the caller. A caller cancelled before its work began leaves no effect; one cancelled later
-        does not know whether the work counts.
+        `work` awaits nothing but methods of the books it is given and keeps no reference to them. It gives what it
+        would give if works ran one after the other: each reads its own writes and those of works before it. A store may
+        run it again from its start while nothing of it can have counted, so it has no effect outside of the books. What
+        `work` raises undoes its own effects only and reaches the caller. A caller cancelled before its work began
+        leaves no effect; one cancelled later does not know whether the work counts.
 
-        Raises StoreFailed when the change could not be made durable: nothing of it was acknowledged, so the caller
-        treats it as not done and may try again. Raises Unavailable when too many works wait. Raises Misconfigured when
-        `work` waits on something that is not the store: that is a bug of the caller.
+        Raises StoreFailed when it is not known to be durable: it was lost, or on a store across a network nobody
+        answered the commit. Nothing was acknowledged, so the caller acknowledges nothing either; repeating is safe for
+        what bears an idempotency key or a compare-and-set. Raises Unavailable when too many works wait. Raises
+        Misconfigured when `work` waits on something that is not the store: that is a bug of the caller.
         """
         ...
 
