@@ -205,6 +205,10 @@ class Payers:
                 status = (await self.choice.choice(self._clients[channel]).part_status(part)).status
             except PlatformUnreachable:
                 status = "no answer"
+            except PlatformProblem as problem:
+                if problem.status not in BUSY:
+                    raise
+                status = "no answer"
             if status in FINAL_STATES:
                 break
             await asyncio.sleep(wait_s)
