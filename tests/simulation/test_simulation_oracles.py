@@ -5,7 +5,7 @@ from sim_bugs import BUGS, Bug
 from sim_judge import oracles
 from sim_run import simulate
 
-SEEDS_MAX = 150  # seeds within which a planted bug has to be found
+SEEDS_MAX = 400  # seeds within which a planted bug has to be found
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name.replace(" ", "-"))

@@ -39,6 +39,7 @@ SELECT id, seq, endpoint_id, subject, type, body, first_at, due_at, state, tries
 WHERE state = 'dead' ORDER BY n DESC LIMIT $1
 
 -- name: purge_webhooks
-DELETE FROM webhook
-WHERE state = 'dead'
-  AND n IN (SELECT n FROM webhook WHERE state = 'dead' AND first_at < $1 ORDER BY n LIMIT $2 FOR UPDATE SKIP LOCKED)
+-- The array is made once: rows chosen by a subquery that is run for each row would pass the limit.
+DELETE FROM webhook WHERE state = 'dead' AND n = ANY (ARRAY(
+  SELECT n FROM webhook WHERE state = 'dead' AND first_at < $1 ORDER BY n LIMIT $2 FOR UPDATE SKIP LOCKED
+))
