@@ -4,8 +4,10 @@
 
 import msgspec
 
-from tallystick.adapters.store.sqlite_book import ENCODER, FIELDS, Row, SqliteBook, to_json
-from tallystick.channels.model import ApiKey, Proposal, Role, Scope
+from tallystick.adapters.store.rows.access import from_row
+from tallystick.adapters.store.rows.texts import ENCODER, to_json
+from tallystick.adapters.store.sqlite_book import SqliteBook
+from tallystick.channels.model import ApiKey, Proposal
 from tallystick.errors import AlreadyExists
 from tallystick.runtime import Millis
 
@@ -76,20 +78,3 @@ class SqliteProposals(SqliteBook):
         """Store a changed one by compare-and-set on its MAC; False when it is not any more what it `was`."""
         row = (ENCODER.encode(proposal), proposal.mac, was.id, was.mac)
         return self._db.execute(REPLACE_PROPOSAL, row).rowcount == 1
-
-
-def from_row(row: Row) -> ApiKey:
-    """Read a key back."""
-    id_, holder, role, scopes, live, digest, created_at, expires_at, revoked_at, mac = row
-    return ApiKey(
-        id=id_,
-        holder=holder,
-        role=Role(role),
-        scopes=frozenset(Scope(scope) for scope in FIELDS.decode(scopes)),
-        live=bool(live),
-        digest=digest,
-        created_at=created_at,
-        expires_at=expires_at,
-        revoked_at=revoked_at,
-        mac=mac,
-    )

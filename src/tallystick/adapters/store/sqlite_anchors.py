@@ -2,9 +2,8 @@
 
 # ruff: noqa: S608  # every text is built from constants of this module
 
-import msgspec
-
-from tallystick.adapters.store.sqlite_book import SqliteBook, to_json
+from tallystick.adapters.store.rows.anchors import from_row, to_row
+from tallystick.adapters.store.sqlite_book import SqliteBook
 from tallystick.channels.model import Anchor
 from tallystick.errors import AlreadyExists
 from tallystick.runtime import Millis
@@ -16,7 +15,6 @@ REMOVE = "DELETE FROM anchor WHERE id = ?"
 DENY = "INSERT INTO denied_certificate (fingerprint, since) VALUES (?, ?) ON CONFLICT DO NOTHING"
 UNDENY = "DELETE FROM denied_certificate WHERE fingerprint = ?"
 DENIED = "SELECT fingerprint, since FROM denied_certificate"
-PLACES = msgspec.json.Decoder(tuple[str, ...])
 
 
 class SqliteAnchors(SqliteBook):
@@ -24,25 +22,12 @@ class SqliteAnchors(SqliteBook):
 
     async def add_anchor(self, anchor: Anchor) -> None:
         """Add an outside authority of an identity; raises AlreadyExists when the id is taken."""
-        named = (anchor.fingerprint, anchor.subject, anchor.created_at)
-        row = (anchor.id, anchor.uri, anchor.bundle, to_json(anchor.lists), *named)
-        if not self._db.execute(ADD, row).rowcount:
+        if not self._db.execute(ADD, to_row(anchor)).rowcount:
             raise AlreadyExists("an anchor has this id")
 
     async def anchors(self) -> list[Anchor]:
         """List all, oldest first."""
-        return [
-            Anchor(
-                id=id_,
-                uri=uri,
-                bundle=bundle,
-                lists=PLACES.decode(lists),
-                fingerprint=fingerprint,
-                subject=subject,
-                created_at=created_at,
-            )
-            for id_, uri, bundle, lists, fingerprint, subject, created_at in self._db.execute(LIST)
-        ]
+        return [from_row(row) for row in self._db.execute(LIST)]
 
     async def remove_anchor(self, anchor_id: str) -> bool:
         """Remove one; True if it was there."""

@@ -1,6 +1,7 @@
 """The audit chain in SQLite."""
 
-from tallystick.adapters.store.sqlite_book import Row, SqliteBook
+from tallystick.adapters.store.rows.texts import Row
+from tallystick.adapters.store.sqlite_book import SqliteBook
 from tallystick.audit.chain import link
 from tallystick.audit.ledger import Draft, LedgerBook, entries
 from tallystick.audit.model import START, Checkpoint, Head, Link

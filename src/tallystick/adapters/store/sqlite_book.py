@@ -1,19 +1,10 @@
-"""What every SQLite book shares: the connection, the cache of rarely changed rows and the JSON of small values."""
+"""What every SQLite book shares: the connection and the cache of rarely changed rows."""
 
 import sqlite3
-from typing import Any
-
-import msgspec
 
 from tallystick.audit.model import Head
 from tallystick.channels.model import Channel, PinKey
 from tallystick.routing.model import RoutingTable
-
-ENCODER = msgspec.json.Encoder(order="deterministic")
-FIELDS = msgspec.json.Decoder(frozenset[str])
-
-Row = Any
-"""One row as sqlite3 gives it: a tuple typed by the STRICT table it comes from."""
 
 
 class Cache:
@@ -61,8 +52,3 @@ class SqliteBook:
     def __init__(self, db: sqlite3.Connection, cache: Cache) -> None:
         self._db = db
         self._cache = cache
-
-
-def to_json(value: object) -> str:
-    """Encode a small value as JSON; sets come out sorted, so that equal values are equal texts."""
-    return ENCODER.encode(value).decode()

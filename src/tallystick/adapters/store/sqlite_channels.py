@@ -2,8 +2,9 @@
 
 # ruff: noqa: S608  # every text is built from constants of this module
 
-from tallystick.adapters.store.sqlite_book import FIELDS, Row, SqliteBook, to_json
-from tallystick.channels.model import Channel, ChannelKind, ChannelState
+from tallystick.adapters.store.rows.channels import from_row, to_row
+from tallystick.adapters.store.sqlite_book import SqliteBook
+from tallystick.channels.model import Channel
 from tallystick.errors import AlreadyExists, NotFound
 
 COLUMNS = """id, name, kind, state, fields, proves_payer, algorithm, sealed_key, created_at, earlier_key,
@@ -53,53 +54,3 @@ class SqliteChannels(SqliteBook):
             raise AlreadyExists("another channel has this name")
         if not self._db.execute(REPLACE, to_row(channel)).rowcount:
             raise NotFound("no channel has this id")
-
-
-def to_row(channel: Channel) -> Row:
-    """Order a channel's values as the table does."""
-    return (
-        channel.id,
-        channel.name,
-        channel.kind.value,
-        channel.state.value,
-        to_json(channel.fields),
-        channel.proves_payer,
-        channel.algorithm,
-        channel.sealed_key,
-        channel.created_at,
-        channel.earlier_key,
-        channel.earlier_until,
-        channel.key_since,
-    )
-
-
-def from_row(row: Row) -> Channel:
-    """Read a channel back."""
-    (
-        id_,
-        name,
-        kind,
-        state,
-        fields,
-        proves_payer,
-        algorithm,
-        sealed_key,
-        created_at,
-        earlier_key,
-        earlier_until,
-        key_since,
-    ) = row
-    return Channel(
-        id=id_,
-        name=name,
-        kind=ChannelKind(kind),
-        state=ChannelState(state),
-        fields=FIELDS.decode(fields),
-        proves_payer=bool(proves_payer),
-        algorithm=algorithm,
-        sealed_key=sealed_key,
-        created_at=created_at,
-        earlier_key=earlier_key,
-        earlier_until=earlier_until,
-        key_since=key_since,
-    )

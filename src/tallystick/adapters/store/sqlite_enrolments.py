@@ -2,9 +2,9 @@
 
 # ruff: noqa: S608  # every text is built from constants of this module
 
-import msgspec
-
-from tallystick.adapters.store.sqlite_book import Row, SqliteBook, to_json
+from tallystick.adapters.store.rows.enrolments import changing, from_row
+from tallystick.adapters.store.rows.texts import to_json
+from tallystick.adapters.store.sqlite_book import SqliteBook
 from tallystick.channels.model import Enrolment, EnrolmentState
 from tallystick.errors import AlreadyExists
 from tallystick.runtime import Millis
@@ -17,7 +17,6 @@ REPLACE = """
     UPDATE enrolment SET state = ?, wrong = ?, expires_at = ?, csr = ?, key = ?, chain = ? WHERE id = ? AND state = ?
 """
 PURGE = "DELETE FROM enrolment WHERE expires_at <= ?"
-HOSTS = msgspec.json.Decoder(tuple[str, ...])
 
 
 class SqliteEnrolments(SqliteBook):
@@ -46,33 +45,3 @@ class SqliteEnrolments(SqliteBook):
     async def purge_enrolments(self, now: Millis) -> int:
         """Delete those whose time is over; returns how many went."""
         return self._db.execute(PURGE, (now,)).rowcount
-
-
-def changing(enrolment: Enrolment) -> Row:
-    """Order the values that may change, as the table's columns do."""
-    return (
-        enrolment.state.value,
-        enrolment.wrong,
-        enrolment.expires_at,
-        enrolment.csr,
-        enrolment.key,
-        enrolment.chain,
-    )
-
-
-def from_row(row: Row) -> Enrolment:
-    """Read an invitation back."""
-    id_, uri, hosts, digest, created_at, state, wrong, expires_at, csr, key, chain = row
-    return Enrolment(
-        id=id_,
-        uri=uri,
-        hosts=HOSTS.decode(hosts),
-        digest=digest,
-        created_at=created_at,
-        state=EnrolmentState(state),
-        wrong=wrong,
-        expires_at=expires_at,
-        csr=csr,
-        key=key,
-        chain=chain,
-    )

@@ -1,6 +1,7 @@
 """The log of events in SQLite."""
 
-from tallystick.adapters.store.sqlite_book import Row, SqliteBook
+from tallystick.adapters.store.rows.events import from_row
+from tallystick.adapters.store.sqlite_book import SqliteBook
 from tallystick.assembly.facts import TOLD_STATES, PaymentState
 from tallystick.outcomes.model import Event
 from tallystick.runtime import Millis
@@ -45,9 +46,3 @@ class SqliteEvents(SqliteBook):
         """Log that a payment entered a state, if it is one that is told; `was` is None for one that never is."""
         if state in TOLD_STATES and state is not was:
             self._db.execute(ADD, (payment_id, state.value, at, was not in TOLD_STATES))
-
-
-def from_row(row: Row) -> Event:
-    """Read an event back."""
-    seq, payment_id, state, at, first = row
-    return Event(seq=seq, payment_id=payment_id, state=PaymentState(state), at=at, first=bool(first))

@@ -5,6 +5,7 @@
 from base64 import b64decode
 from typing import Final, NamedTuple
 
+from tallystick.adapters.store.rows.kept import rewrap_from_row, rewrap_to_row
 from tallystick.adapters.store.sqlite_book import SqliteBook
 from tallystick.channels.model import ProposalState
 from tallystick.channels.proposals import LIFE_MS
@@ -105,25 +106,11 @@ class SqliteKept(SqliteBook):
     async def rewrap(self, kind: Kept) -> Rewrap | None:
         """Return how far a kind was sealed anew, None when it never was."""
         row = self._db.execute(FIND_REWRAP, (kind.value,)).fetchone()
-        if row is None:
-            return None
-        _, target, after, looked, changed, damaged, started_at, finished_at = row
-        return Rewrap(
-            kind=kind,
-            target=target,
-            after=after,
-            looked=looked,
-            changed=changed,
-            damaged=damaged,
-            started_at=started_at,
-            finished_at=finished_at,
-        )
+        return None if row is None else rewrap_from_row(kind, row[1:])
 
     async def note_rewrap(self, rewrap: Rewrap) -> None:
         """Record how far a kind is."""
-        counts = (rewrap.looked, rewrap.changed, rewrap.damaged)
-        row = (rewrap.kind.value, rewrap.target, rewrap.after, *counts, rewrap.started_at, rewrap.finished_at)
-        self._db.execute(PUT_REWRAP, row)
+        self._db.execute(PUT_REWRAP, rewrap_to_row(rewrap))
 
 
 def _version(header: bytes | str) -> int:

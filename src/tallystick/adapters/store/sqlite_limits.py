@@ -4,7 +4,8 @@ from typing import Final
 
 import msgspec
 
-from tallystick.adapters.store.sqlite_book import ENCODER, SqliteBook
+from tallystick.adapters.store.rows.texts import ENCODER
+from tallystick.adapters.store.sqlite_book import SqliteBook
 from tallystick.channels.model import LimitKind, LimitRules, Tally
 from tallystick.runtime import Millis
 

@@ -4,8 +4,10 @@
 
 import msgspec
 
-from tallystick.adapters.store.sqlite_book import SqliteBook, to_json
-from tallystick.adapters.store.sqlite_payments import COLUMNS, from_row
+from tallystick.adapters.store.rows.payments import from_row
+from tallystick.adapters.store.rows.texts import to_json
+from tallystick.adapters.store.sqlite_book import SqliteBook
+from tallystick.adapters.store.sqlite_payments import COLUMNS
 from tallystick.assembly.facts import FINAL_STATES, PaymentState
 from tallystick.assembly.model import Attachment, Listed, Receipt, Refund, Wanted
 from tallystick.outcomes.model import WAITING_STATES

@@ -2,8 +2,9 @@
 
 # ruff: noqa: S608  # every text is built from constants of this module
 
+from tallystick.adapters.store.rows.nodes import from_row, to_row
 from tallystick.adapters.store.sqlite_book import SqliteBook
-from tallystick.delivery.model import Node, NodeKind
+from tallystick.delivery.model import Node
 from tallystick.errors import AlreadyExists
 from tallystick.runtime import Millis
 
@@ -24,8 +25,7 @@ class SqliteNodes(SqliteBook):
 
     async def add_node(self, node: Node) -> None:
         """Add a node; raises AlreadyExists when its id is taken."""
-        row = (node.id, node.kind.value, node.name, node.place, node.release, node.started_at, node.lease_until)
-        if not self._db.execute(ADD, row).rowcount:
+        if not self._db.execute(ADD, to_row(node)).rowcount:
             raise AlreadyExists("a node has this id")
 
     async def renew_node(self, node_id: str, lease_until: Millis) -> bool:
@@ -34,18 +34,7 @@ class SqliteNodes(SqliteBook):
 
     async def nodes(self) -> list[Node]:
         """List all nodes, longest there first."""
-        return [
-            Node(
-                id=id_,
-                kind=NodeKind(kind),
-                name=name,
-                place=place,
-                release=release,
-                started_at=started_at,
-                lease_until=lease_until,
-            )
-            for id_, kind, name, place, release, started_at, lease_until in self._db.execute(LIST)
-        ]
+        return [from_row(row) for row in self._db.execute(LIST)]
 
     async def drop_node(self, node: Node) -> bool:
         """Take a node away, if its lease still ends when `node` says, and free its chores; True if that was done."""

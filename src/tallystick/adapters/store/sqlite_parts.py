@@ -2,7 +2,9 @@
 
 # ruff: noqa: S608  # every text is built from constants of this module
 
-from tallystick.adapters.store.sqlite_book import FIELDS, Row, SqliteBook, to_json
+from tallystick.adapters.store.rows.parts import facts_from_row, part_from_row
+from tallystick.adapters.store.rows.texts import to_json
+from tallystick.adapters.store.sqlite_book import SqliteBook
 from tallystick.assembly.model import Part, PartFacts
 
 FACTS = "id, payment_id, channel_id, certificate, fields, received_at, rival"
@@ -49,33 +51,3 @@ class SqliteParts(SqliteBook):
     async def erase_parts(self, payment_id: str) -> None:
         """Erase the content of every part of a payment; their facts stay."""
         self._db.execute(ERASE, (payment_id,))
-
-
-def facts_from_row(row: Row) -> PartFacts:
-    """Read a part back without its content."""
-    id_, payment_id, channel_id, certificate, fields, received_at, rival = row
-    return PartFacts(
-        id=id_,
-        payment_id=payment_id,
-        channel_id=channel_id,
-        certificate=certificate,
-        fields=FIELDS.decode(fields),
-        received_at=received_at,
-        rival=bool(rival),
-    )
-
-
-def part_from_row(row: Row) -> Part:
-    """Read a part back with its sealed content."""
-    id_, payment_id, channel_id, certificate, fields, received_at, rival, epoch, sealed = row
-    return Part(
-        id=id_,
-        payment_id=payment_id,
-        channel_id=channel_id,
-        certificate=certificate,
-        fields=FIELDS.decode(fields),
-        received_at=received_at,
-        rival=bool(rival),
-        epoch=epoch,
-        sealed=sealed,
-    )

@@ -2,8 +2,9 @@
 
 # ruff: noqa: S608  # every text is built from constants of this module
 
-from tallystick.adapters.store.sqlite_book import Row, SqliteBook
-from tallystick.channels.model import PinKey, PinScheme, PinToken
+from tallystick.adapters.store.rows.pins import key_from_row, token_from_row
+from tallystick.adapters.store.sqlite_book import SqliteBook
+from tallystick.channels.model import PinKey, PinToken
 from tallystick.errors import AlreadyExists
 from tallystick.runtime import Millis
 
@@ -44,15 +45,15 @@ class SqlitePins(SqliteBook):
     async def pin_key(self, name: str) -> PinKey | None:
         """Find a key, retired or not."""
         row = self._db.execute(FIND_KEY, (name,)).fetchone()
-        return _key(row) if row else None
+        return key_from_row(row) if row else None
 
     async def pin_keys(self, channel_id: str | None = None) -> list[PinKey]:
         """List a channel's keys that are not retired, or all keys, oldest first."""
         if channel_id is None:
-            return [_key(row) for row in self._db.execute(ALL_KEYS)]
+            return [key_from_row(row) for row in self._db.execute(ALL_KEYS)]
         kept = self._cache.pin_keys.get(channel_id)
         if kept is None:
-            kept = [_key(row) for row in self._db.execute(KEYS_OF, (channel_id,))]
+            kept = [key_from_row(row) for row in self._db.execute(KEYS_OF, (channel_id,))]
             if self._cache.keeps:
                 self._cache.pin_keys[channel_id] = kept
         return list(kept)
@@ -75,7 +76,7 @@ class SqlitePins(SqliteBook):
     async def pin_token(self, token: str) -> PinToken | None:
         """Find a token."""
         row = self._db.execute(FIND, (token,)).fetchone()
-        return _token(row) if row else None
+        return token_from_row(row) if row else None
 
     async def use_pin_token(self, token: str, *, channel_id: str, part_id: str, payment_id: str, now: Millis) -> bool:
         """Give a token to a part and its payment; True if it was this channel's, unused and not over."""
@@ -88,28 +89,3 @@ class SqlitePins(SqliteBook):
     async def purge_pin_tokens(self, now: Millis, limit: int) -> int:
         """Delete at most `limit` tokens whose time is over; returns how many went."""
         return self._db.execute(PURGE, (now, limit)).rowcount
-
-
-def _key(row: Row) -> PinKey:
-    name, channel_id, scheme, key_block, created_at, retired_at = row
-    return PinKey(
-        name=name,
-        channel_id=channel_id,
-        scheme=PinScheme(scheme),
-        key_block=key_block,
-        created_at=created_at,
-        retired_at=retired_at,
-    )
-
-
-def _token(row: Row) -> PinToken:
-    token, channel_id, issued_at, expires_at, part_id, payment_id, record = row
-    return PinToken(
-        token=token,
-        channel_id=channel_id,
-        issued_at=issued_at,
-        expires_at=expires_at,
-        part_id=part_id,
-        payment_id=payment_id,
-        record=record,
-    )

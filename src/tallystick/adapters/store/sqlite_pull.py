@@ -2,8 +2,9 @@
 
 # ruff: noqa: S608  # every text is built from constants of this module
 
-from tallystick.adapters.store.sqlite_book import Row, SqliteBook
-from tallystick.delivery.model import PullDelivery, PullState, Verdict
+from tallystick.adapters.store.rows.pull import changing, from_row
+from tallystick.adapters.store.sqlite_book import SqliteBook
+from tallystick.delivery.model import PullDelivery, PullState
 from tallystick.errors import AlreadyExists
 from tallystick.runtime import Millis
 
@@ -55,27 +56,3 @@ class SqlitePulls(SqliteBook):
         """Return when a back end was last noted to ask."""
         row = self._db.execute(POLLED_AT, (back_end,)).fetchone()
         return Millis(row[0]) if row else None
-
-
-def changing(delivery: PullDelivery) -> Row:
-    """Order the values that change with the state, as the tables' columns do."""
-    verdict = delivery.verdict.value if delivery.verdict else None
-    return delivery.body, verdict, delivery.code, delivery.approval, delivery.due_at
-
-
-def from_row(row: Row | None) -> PullDelivery | None:
-    """Read a delivery back."""
-    if row is None:
-        return None
-    key, back_end, visible_until, state, body, verdict, code, approval, due_at = row
-    return PullDelivery(
-        key=key,
-        back_end=back_end,
-        visible_until=visible_until,
-        state=PullState(state),
-        body=body,
-        verdict=Verdict(verdict) if verdict else None,
-        code=code,
-        approval=approval,
-        due_at=due_at,
-    )

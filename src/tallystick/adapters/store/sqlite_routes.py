@@ -1,19 +1,13 @@
 """The routing table and its changes in SQLite."""
 
-from typing import Final, TypeVar
-
-import msgspec
-from msgspec import Struct
 from msgspec.structs import astuple, replace
 
-from tallystick.adapters.store.sqlite_book import Row, SqliteBook, to_json
+from tallystick.adapters.store.rows.routes import BODY, EMPTY, ISSUER_RULES, Body, read_row
+from tallystick.adapters.store.rows.texts import to_json
+from tallystick.adapters.store.sqlite_book import SqliteBook
 from tallystick.errors import AlreadyExists, Conflict, NotFound
-from tallystick.routing.issuers import IssuerRule
 from tallystick.routing.model import (
-    USUAL_PREFERENCES,
-    BackEnd,
     ChangeState,
-    Preference,
     RouteChange,
     RouteVersion,
     RoutingTable,
@@ -66,25 +60,12 @@ DECIDE_CHANGE = """
     UPDATE route_change SET state = ?, decided_by = ?, decided_at = ? WHERE id = ? AND state = 'proposed' RETURNING id
 """
 
-T = TypeVar("T", RouteVersion, RouteChange)
 
 FIND_CONNECTOR = "SELECT sealed FROM connector WHERE institution = ?"
 PUT_CONNECTOR = """
     INSERT INTO connector (institution, sealed) VALUES (?, ?)
     ON CONFLICT (institution) DO UPDATE SET sealed = excluded.sealed
 """
-
-
-class Body(Struct, frozen=True, kw_only=True):
-    """What a version keeps beside its issuer rules."""
-
-    back_ends: tuple[BackEnd, ...]
-    preferences: tuple[Preference, ...] = USUAL_PREFERENCES
-
-
-BODY: Final = msgspec.json.Decoder(Body)
-EMPTY: Final = RoutingTable(version=0, back_ends=(), issuer_rules=())
-ISSUER_RULES: Final = msgspec.json.Decoder(tuple[IssuerRule, ...])
 
 
 class SqliteRoutes(SqliteBook):
@@ -112,7 +93,7 @@ class SqliteRoutes(SqliteBook):
 
     async def route_versions(self, limit: int) -> list[RouteVersion]:
         """List the newest versions, newest first."""
-        return [_read(row, RouteVersion) for row in self._db.execute(VERSIONS, (limit,))]
+        return [read_row(row, RouteVersion) for row in self._db.execute(VERSIONS, (limit,))]
 
     async def put_status(self, institution: str, status: Status) -> None:
         """Set a back end's live status: no new version. Raises NotFound when the present table has no such back end."""
@@ -130,7 +111,7 @@ class SqliteRoutes(SqliteBook):
     async def route_change(self, change_id: str) -> RouteChange | None:
         """Find a change."""
         row = self._db.execute(FIND_CHANGE, (change_id,)).fetchone()
-        return None if row is None else _read(row, RouteChange)
+        return None if row is None else read_row(row, RouteChange)
 
     async def proposed_table(self, change_id: str) -> RoutingTable | None:
         """Read the table of a change; its version is the one it was made from."""
@@ -138,7 +119,7 @@ class SqliteRoutes(SqliteBook):
 
     async def route_changes(self, limit: int) -> list[RouteChange]:
         """List the newest changes, newest first."""
-        return [_read(row, RouteChange) for row in self._db.execute(CHANGES, (limit,))]
+        return [read_row(row, RouteChange) for row in self._db.execute(CHANGES, (limit,))]
 
     async def decide_change(self, change_id: str, state: ChangeState, *, by: str, at: Millis) -> bool:
         """Decide over a change that is PROPOSED; False when it is not."""
@@ -186,8 +167,3 @@ class SqliteConnectors(SqliteBook):
         """Store or replace the sealed settings."""
         self._cache.changed()
         self._db.execute(PUT_CONNECTOR, (institution, sealed))
-
-
-def _read(row: Row, kind: type[T]) -> T:
-    """Read a row whose columns stand in the order of the members."""
-    return msgspec.convert(dict(zip(kind.__struct_fields__, row, strict=True)), kind)

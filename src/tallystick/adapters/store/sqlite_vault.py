@@ -2,7 +2,10 @@
 
 # ruff: noqa: S608  # every text is built from constants of this module
 
-from tallystick.adapters.store.sqlite_book import Row, SqliteBook
+from tallystick.adapters.store.rows.notices import notice_from_row
+from tallystick.adapters.store.rows.texts import Row
+from tallystick.adapters.store.rows.users import user_from_row
+from tallystick.adapters.store.sqlite_book import SqliteBook
 from tallystick.errors import AlreadyExists
 from tallystick.runtime import Millis
 from tallystick.vault.model import Due, Medium, Notice, Numbering, StoredCredential, User
@@ -156,32 +159,3 @@ class SqliteNotices(SqliteBook):
     async def drop_notice(self, notice_id: str) -> None:
         """Delete a notice that was sent or given up."""
         self._db.execute(DROP_NOTICE, (notice_id,))
-
-
-def user_from_row(row: Row) -> User:
-    """Read a user back."""
-    id_, name_digest, salt, kdf, verifier, wrapped_key, sealed_contact, created_at = row
-    return User(
-        id=id_,
-        name_digest=name_digest,
-        salt=salt,
-        kdf=kdf,
-        verifier=verifier,
-        wrapped_key=wrapped_key,
-        sealed_contact=sealed_contact,
-        created_at=created_at,
-    )
-
-
-def notice_from_row(row: Row) -> Notice:
-    """Read a notice back."""
-    id_, medium, sealed, created_at, due_at, attempts, urgent = row
-    return Notice(
-        id=id_,
-        medium=Medium(medium),
-        sealed=sealed,
-        created_at=created_at,
-        due_at=due_at,
-        attempts=attempts,
-        urgent=bool(urgent),
-    )

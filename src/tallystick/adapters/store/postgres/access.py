@@ -4,8 +4,10 @@ from typing import Final
 
 import msgspec
 
-from tallystick.adapters.store.postgres.book import ENCODER, FIELDS, PostgresBook, Row, to_json
-from tallystick.channels.model import ApiKey, Proposal, Role, Scope
+from tallystick.adapters.store.postgres.book import PostgresBook
+from tallystick.adapters.store.rows.access import from_row
+from tallystick.adapters.store.rows.texts import ENCODER, to_json
+from tallystick.channels.model import ApiKey, Proposal
 from tallystick.errors import AlreadyExists
 from tallystick.runtime import Millis
 
@@ -59,20 +61,3 @@ class PostgresProposals(PostgresBook):
         """Store a changed one by compare-and-set on its MAC; False when it is not any more what it `was`."""
         row = (ENCODER.encode(proposal), proposal.mac, was.id, was.mac)
         return await self._change("replace_proposal", *row) == 1
-
-
-def from_row(row: Row) -> ApiKey:
-    """Read a key back."""
-    id_, holder, role, scopes, live, digest, created_at, expires_at, revoked_at, mac = row
-    return ApiKey(
-        id=id_,
-        holder=holder,
-        role=Role(role),
-        scopes=frozenset(Scope(scope) for scope in FIELDS.decode(scopes)),
-        live=live,
-        digest=digest,
-        created_at=created_at,
-        expires_at=expires_at,
-        revoked_at=revoked_at,
-        mac=mac,
-    )

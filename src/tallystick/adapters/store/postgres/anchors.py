@@ -1,15 +1,10 @@
 """Outside authorities and denied certificates in PostgreSQL."""
 
-from typing import Final
-
-import msgspec
-
-from tallystick.adapters.store.postgres.book import PostgresBook, to_json
+from tallystick.adapters.store.postgres.book import PostgresBook
+from tallystick.adapters.store.rows.anchors import from_row, to_row
 from tallystick.channels.model import Anchor
 from tallystick.errors import AlreadyExists
 from tallystick.runtime import Millis
-
-PLACES: Final = msgspec.json.Decoder(tuple[str, ...])
 
 
 class PostgresAnchors(PostgresBook):
@@ -17,24 +12,12 @@ class PostgresAnchors(PostgresBook):
 
     async def add_anchor(self, anchor: Anchor) -> None:
         """Add an outside authority of an identity; raises AlreadyExists when the id is taken."""
-        named = (anchor.fingerprint, anchor.subject, anchor.created_at)
-        if not await self._change("add_anchor", anchor.id, anchor.uri, anchor.bundle, to_json(anchor.lists), *named):
+        if not await self._change("add_anchor", *to_row(anchor)):
             raise AlreadyExists("an anchor has this id")
 
     async def anchors(self) -> list[Anchor]:
         """List all, oldest first."""
-        return [
-            Anchor(
-                id=id_,
-                uri=uri,
-                bundle=bundle,
-                lists=PLACES.decode(lists),
-                fingerprint=fingerprint,
-                subject=subject,
-                created_at=created_at,
-            )
-            for id_, uri, bundle, lists, fingerprint, subject, created_at in await self._rows("anchors")
-        ]
+        return [from_row(row) for row in await self._rows("anchors")]
 
     async def remove_anchor(self, anchor_id: str) -> bool:
         """Remove one; True if it was there."""

@@ -10,19 +10,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
 from tallystick.adapters.store.postgres.cache import Cache, TraceDay
 from tallystick.adapters.store.postgres.link import Answer, Link
 from tallystick.adapters.store.postgres.statements import Query
+from tallystick.adapters.store.rows.texts import Row
 from tallystick.audit.ledger import Ledger
 from tallystick.outcomes.model import Event
-
-ENCODER: Final = msgspec.json.Encoder(order="deterministic")
-FIELDS: Final = msgspec.json.Decoder(frozenset[str])
-
-Row = tuple[Any, ...]
-"""One row, typed by its table."""
 
 
 class Ask:
@@ -196,8 +189,3 @@ class PostgresBook:
 @types.coroutine
 def _give_way(to: Ask | Settle | First) -> Generator[Ask | Settle | First, Any, Any]:
     return (yield to)
-
-
-def to_json(value: object) -> str:
-    """Encode a small value as JSON; sets come out sorted, so that equal values are equal texts."""
-    return ENCODER.encode(value).decode()

@@ -1,15 +1,11 @@
 """Invitations and certificate requests in PostgreSQL."""
 
-from typing import Final
-
-import msgspec
-
-from tallystick.adapters.store.postgres.book import PostgresBook, Row, to_json
+from tallystick.adapters.store.postgres.book import PostgresBook
+from tallystick.adapters.store.rows.enrolments import changing, from_row
+from tallystick.adapters.store.rows.texts import to_json
 from tallystick.channels.model import Enrolment, EnrolmentState
 from tallystick.errors import AlreadyExists
 from tallystick.runtime import Millis
-
-HOSTS: Final = msgspec.json.Decoder(tuple[str, ...])
 
 
 class PostgresEnrolments(PostgresBook):
@@ -37,33 +33,3 @@ class PostgresEnrolments(PostgresBook):
     async def purge_enrolments(self, now: Millis) -> int:
         """Delete those whose time is over; returns how many went."""
         return await self._change("purge_enrolments", now)
-
-
-def changing(enrolment: Enrolment) -> Row:
-    """Order the values that may change, as the table's columns do."""
-    return (
-        enrolment.state.value,
-        enrolment.wrong,
-        enrolment.expires_at,
-        enrolment.csr,
-        enrolment.key,
-        enrolment.chain,
-    )
-
-
-def from_row(row: Row) -> Enrolment:
-    """Read an invitation back."""
-    id_, uri, hosts, digest, created_at, state, wrong, expires_at, csr, key, chain = row
-    return Enrolment(
-        id=id_,
-        uri=uri,
-        hosts=HOSTS.decode(hosts),
-        digest=digest,
-        created_at=created_at,
-        state=EnrolmentState(state),
-        wrong=wrong,
-        expires_at=expires_at,
-        csr=csr,
-        key=key,
-        chain=chain,
-    )

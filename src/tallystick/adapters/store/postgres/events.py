@@ -1,6 +1,7 @@
 """The log of events in PostgreSQL; a work's own events get their numbers after it (`sequence`)."""
 
-from tallystick.adapters.store.postgres.book import PostgresBook, Row
+from tallystick.adapters.store.postgres.book import PostgresBook
+from tallystick.adapters.store.rows.events import from_row
 from tallystick.assembly.facts import TOLD_STATES, PaymentState
 from tallystick.outcomes.model import Event
 from tallystick.runtime import Millis
@@ -38,9 +39,3 @@ class PostgresEvents(PostgresBook):
         if state in TOLD_STATES and state is not was:
             first = was not in TOLD_STATES
             self.events.append(Event(seq=0, payment_id=payment_id, state=state, at=at, first=first))
-
-
-def from_row(row: Row) -> Event:
-    """Read an event back."""
-    seq, payment_id, state, at, first = row
-    return Event(seq=seq, payment_id=payment_id, state=PaymentState(state), at=at, first=first)

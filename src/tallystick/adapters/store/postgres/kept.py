@@ -4,6 +4,7 @@ from base64 import b64decode
 from typing import Final
 
 from tallystick.adapters.store.postgres.book import PostgresBook
+from tallystick.adapters.store.rows.kept import rewrap_from_row, rewrap_to_row
 from tallystick.channels.model import ProposalState
 from tallystick.channels.proposals import LIFE_MS
 from tallystick.crypto.versioned import version_of
@@ -53,25 +54,11 @@ class PostgresKept(PostgresBook):
     async def rewrap(self, kind: Kept) -> Rewrap | None:
         """Return how far a kind was sealed anew, None when it never was."""
         row = await self._row("rewrap", kind.value)
-        if row is None:
-            return None
-        target, after, looked, changed, damaged, started_at, finished_at = row
-        return Rewrap(
-            kind=kind,
-            target=target,
-            after=after,
-            looked=looked,
-            changed=changed,
-            damaged=damaged,
-            started_at=started_at,
-            finished_at=finished_at,
-        )
+        return None if row is None else rewrap_from_row(kind, row)
 
     async def note_rewrap(self, rewrap: Rewrap) -> None:
         """Record how far a kind is."""
-        counts = (rewrap.looked, rewrap.changed, rewrap.damaged)
-        row = (rewrap.kind.value, rewrap.target, rewrap.after, *counts, rewrap.started_at, rewrap.finished_at)
-        await self._change("note_rewrap", *row)
+        await self._change("note_rewrap", *rewrap_to_row(rewrap))
 
 
 def _word(kind: Kept) -> str:

@@ -4,7 +4,8 @@ from typing import Final
 
 import msgspec
 
-from tallystick.adapters.store.postgres.book import ENCODER, PostgresBook
+from tallystick.adapters.store.postgres.book import PostgresBook
+from tallystick.adapters.store.rows.texts import ENCODER
 from tallystick.channels.model import LimitKind, LimitRules, Tally
 from tallystick.runtime import Millis
 

@@ -4,8 +4,9 @@ from typing import Final
 
 import msgspec
 
-from tallystick.adapters.store.postgres.book import PostgresBook, to_json
-from tallystick.adapters.store.postgres.payments import from_row
+from tallystick.adapters.store.postgres.book import PostgresBook
+from tallystick.adapters.store.rows.payments import from_row
+from tallystick.adapters.store.rows.texts import to_json
 from tallystick.assembly.facts import FINAL_STATES, PaymentState
 from tallystick.assembly.model import Attachment, Listed, Receipt, Refund, Wanted
 from tallystick.outcomes.model import WAITING_STATES

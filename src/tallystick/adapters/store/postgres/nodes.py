@@ -1,7 +1,8 @@
 """Nodes and their chores in PostgreSQL."""
 
 from tallystick.adapters.store.postgres.book import PostgresBook
-from tallystick.delivery.model import Node, NodeKind
+from tallystick.adapters.store.rows.nodes import from_row, to_row
+from tallystick.delivery.model import Node
 from tallystick.errors import AlreadyExists
 from tallystick.runtime import Millis
 
@@ -11,8 +12,7 @@ class PostgresNodes(PostgresBook):
 
     async def add_node(self, node: Node) -> None:
         """Add a node; raises AlreadyExists when its id is taken."""
-        row = (node.id, node.kind.value, node.name, node.place, node.release, node.started_at, node.lease_until)
-        if not await self._change("add_node", *row):
+        if not await self._change("add_node", *to_row(node)):
             raise AlreadyExists("a node has this id")
 
     async def renew_node(self, node_id: str, lease_until: Millis) -> bool:
@@ -21,18 +21,7 @@ class PostgresNodes(PostgresBook):
 
     async def nodes(self) -> list[Node]:
         """List all nodes, longest there first."""
-        return [
-            Node(
-                id=id_,
-                kind=NodeKind(kind),
-                name=name,
-                place=place,
-                release=release,
-                started_at=started_at,
-                lease_until=lease_until,
-            )
-            for id_, kind, name, place, release, started_at, lease_until in await self._rows("nodes")
-        ]
+        return [from_row(row) for row in await self._rows("nodes")]
 
     async def drop_node(self, node: Node) -> bool:
         """Take a node away, if its lease still ends when `node` says, and free its chores; True if that was done."""

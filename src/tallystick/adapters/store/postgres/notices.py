@@ -1,6 +1,8 @@
 """Notices that wait to be sent, and how far their providers are booked, in PostgreSQL."""
 
-from tallystick.adapters.store.postgres.book import PostgresBook, Row
+from tallystick.adapters.store.postgres.book import PostgresBook
+from tallystick.adapters.store.rows.notices import notice_from_row
+from tallystick.adapters.store.rows.texts import Row
 from tallystick.errors import AlreadyExists
 from tallystick.runtime import Millis
 from tallystick.vault.model import Medium, Notice
@@ -20,7 +22,7 @@ class PostgresNotices(PostgresBook):
         rows: list[Row] = []
         for urgent in (True, False):
             rows += await self._rows("due_notices", medium.value, urgent, now, limit - len(rows))
-        return [from_row(row) for row in rows]
+        return [notice_from_row(row) for row in rows]
 
     async def hold_notices(self, notice_ids: list[str], until: Millis) -> None:
         """Let notices be due at `until`, without counting an attempt: until then nobody else sends them."""
@@ -43,17 +45,3 @@ class PostgresNotices(PostgresBook):
     async def drop_notice(self, notice_id: str) -> None:
         """Delete a notice that was sent or given up."""
         await self._change("drop_notice", notice_id)
-
-
-def from_row(row: Row) -> Notice:
-    """Read a notice back."""
-    id_, medium, sealed, created_at, due_at, attempts, urgent = row
-    return Notice(
-        id=id_,
-        medium=Medium(medium),
-        sealed=sealed,
-        created_at=created_at,
-        due_at=due_at,
-        attempts=attempts,
-        urgent=urgent,
-    )

@@ -4,7 +4,9 @@ An erased content is in dead row versions until VACUUM, and in the log until it 
 the end of its epoch's key (docs/guarantees.md).
 """
 
-from tallystick.adapters.store.postgres.book import FIELDS, PostgresBook, Row, to_json
+from tallystick.adapters.store.postgres.book import PostgresBook
+from tallystick.adapters.store.rows.parts import facts_from_row, part_from_row
+from tallystick.adapters.store.rows.texts import to_json
 from tallystick.assembly.model import Part, PartFacts
 
 
@@ -47,33 +49,3 @@ class PostgresParts(PostgresBook):
         """Erase the content of every part of a payment; their facts stay."""
         self.ahead.pop(payment_id, None)
         await self._change("erase_parts", payment_id)
-
-
-def facts_from_row(row: Row) -> PartFacts:
-    """Read a part back without its content."""
-    id_, payment_id, channel_id, certificate, fields, received_at, rival = row
-    return PartFacts(
-        id=id_,
-        payment_id=payment_id,
-        channel_id=channel_id,
-        certificate=certificate,
-        fields=FIELDS.decode(fields),
-        received_at=received_at,
-        rival=rival,
-    )
-
-
-def part_from_row(row: Row) -> Part:
-    """Read a part back with its sealed content."""
-    id_, payment_id, channel_id, certificate, fields, received_at, rival, epoch, sealed = row
-    return Part(
-        id=id_,
-        payment_id=payment_id,
-        channel_id=channel_id,
-        certificate=certificate,
-        fields=FIELDS.decode(fields),
-        received_at=received_at,
-        rival=rival,
-        epoch=epoch,
-        sealed=sealed,
-    )

@@ -2,18 +2,14 @@
 
 from typing import Final
 
-import msgspec
-
-from tallystick.adapters.store.postgres.book import Row, to_json
 from tallystick.adapters.store.postgres.events import PostgresEvents
 from tallystick.adapters.store.postgres.link import Answer
-from tallystick.assembly.facts import ElementKind, Fate, Order, PaymentState
+from tallystick.adapters.store.rows.payments import from_row, to_row
+from tallystick.adapters.store.rows.texts import Row, to_json
+from tallystick.assembly.facts import Fate, Order, PaymentState
 from tallystick.assembly.model import Element, Payment
 from tallystick.errors import AlreadyExists, AlreadyFinal
 from tallystick.runtime import Millis
-
-ORDER: Final = msgspec.json.Decoder(Order)
-ALLOWED: Final = msgspec.json.Decoder(tuple[str, ...])
 
 # A partial index is taken only when the statement repeats the index's own condition.
 IN_STATE: Final = {
@@ -145,55 +141,3 @@ class PostgresPayments(PostgresEvents):
     async def recent_payments(self, limit: int) -> list[Payment]:
         """List the newest payments, newest first."""
         return [from_row(row) for row in await self._rows("recent_payments", limit)]
-
-
-def to_row(payment: Payment) -> Row:
-    """Order a payment's values as the table does."""
-    return (
-        payment.id,
-        payment.policy,
-        payment.element.kind.value,
-        payment.element.digest,
-        payment.element.institution,
-        payment.claimed,
-        payment.opened_at,
-        payment.expires_at,
-        payment.state.value,
-        None if payment.fate is None else payment.fate.value,
-        payment.contested,
-        payment.owner,
-        payment.user_id,
-        None if payment.order is None else to_json(payment.order),
-        to_json(payment.allowed),
-        payment.back_end,
-        payment.response_code,
-        payment.reason,
-        payment.updated_at,
-        payment.order_mac,
-    )
-
-
-def from_row(row: Row) -> Payment:
-    """Read a payment back."""
-    id_, policy, kind, digest, institution, claimed, opened_at, expires_at, state, fate, *rest = row
-    contested, owner, user_id, ordered, allowed, back_end, response_code, reason, updated_at, order_mac = rest
-    return Payment(
-        id=id_,
-        policy=policy,
-        element=Element(kind=ElementKind(kind), digest=digest, institution=institution),
-        claimed=claimed,
-        opened_at=opened_at,
-        expires_at=expires_at,
-        state=PaymentState(state),
-        fate=None if fate is None else Fate(fate),
-        contested=contested,
-        owner=owner,
-        user_id=user_id,
-        order=None if ordered is None else ORDER.decode(ordered),
-        allowed=ALLOWED.decode(allowed),
-        back_end=back_end,
-        response_code=response_code,
-        reason=reason,
-        updated_at=updated_at,
-        order_mac=order_mac,
-    )

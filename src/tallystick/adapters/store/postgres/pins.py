@@ -1,7 +1,8 @@
 """PIN keys, counters and tokens in PostgreSQL: counters and tokens are used up by the statement that checks them."""
 
-from tallystick.adapters.store.postgres.book import PostgresBook, Row
-from tallystick.channels.model import PinKey, PinScheme, PinToken
+from tallystick.adapters.store.postgres.book import PostgresBook
+from tallystick.adapters.store.rows.pins import key_from_row, token_from_row
+from tallystick.channels.model import PinKey, PinToken
 from tallystick.errors import AlreadyExists
 from tallystick.runtime import Millis
 
@@ -19,16 +20,16 @@ class PostgresPins(PostgresBook):
     async def pin_key(self, name: str) -> PinKey | None:
         """Find a key, retired or not."""
         row = await self._row("pin_key", name)
-        return None if row is None else _key(row)
+        return None if row is None else key_from_row(row)
 
     async def pin_keys(self, channel_id: str | None = None) -> list[PinKey]:
         """List a channel's keys that are not retired, or all keys, oldest first."""
         if channel_id is None:
-            return [_key(row) for row in await self._rows("pin_keys")]
+            return [key_from_row(row) for row in await self._rows("pin_keys")]
         if self._use_cache() and (kept := self._cache.pin_keys.get(channel_id)) is not None:
             self._hit = True
             return [*kept]
-        found = [_key(row) for row in await self._rows("pin_keys_of", channel_id)]
+        found = [key_from_row(row) for row in await self._rows("pin_keys_of", channel_id)]
         if self._may_keep():
             self._cache.pin_keys[channel_id] = found
         return [*found]
@@ -51,7 +52,7 @@ class PostgresPins(PostgresBook):
     async def pin_token(self, token: str) -> PinToken | None:
         """Find a token."""
         row = await self._row("pin_token", token)
-        return None if row is None else _token(row)
+        return None if row is None else token_from_row(row)
 
     async def use_pin_token(self, token: str, *, channel_id: str, part_id: str, payment_id: str, now: Millis) -> bool:
         """Give a token to a part and its payment; True if it was this channel's, unused and not over."""
@@ -64,28 +65,3 @@ class PostgresPins(PostgresBook):
     async def purge_pin_tokens(self, now: Millis, limit: int) -> int:
         """Delete at most `limit` tokens whose time is over; returns how many went."""
         return await self._change("purge_pin_tokens", now, limit)
-
-
-def _key(row: Row) -> PinKey:
-    name, channel_id, scheme, key_block, created_at, retired_at = row
-    return PinKey(
-        name=name,
-        channel_id=channel_id,
-        scheme=PinScheme(scheme),
-        key_block=key_block,
-        created_at=created_at,
-        retired_at=retired_at,
-    )
-
-
-def _token(row: Row) -> PinToken:
-    token, channel_id, issued_at, expires_at, part_id, payment_id, record = row
-    return PinToken(
-        token=token,
-        channel_id=channel_id,
-        issued_at=issued_at,
-        expires_at=expires_at,
-        part_id=part_id,
-        payment_id=payment_id,
-        record=record,
-    )

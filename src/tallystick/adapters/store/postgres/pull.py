@@ -1,7 +1,8 @@
 """Deliveries that back ends fetch, in PostgreSQL."""
 
-from tallystick.adapters.store.postgres.book import PostgresBook, Row
-from tallystick.delivery.model import PullDelivery, PullState, Verdict
+from tallystick.adapters.store.postgres.book import PostgresBook
+from tallystick.adapters.store.rows.pull import changing, from_row
+from tallystick.delivery.model import PullDelivery, PullState
 from tallystick.errors import AlreadyExists
 from tallystick.runtime import Millis
 
@@ -38,27 +39,3 @@ class PostgresPulls(PostgresBook):
         """Return when a back end was last noted to ask."""
         row = await self._row("polled_at", back_end)
         return Millis(row[0]) if row else None
-
-
-def changing(delivery: PullDelivery) -> Row:
-    """Order the values that change with the state, as the tables' columns do."""
-    verdict = delivery.verdict.value if delivery.verdict else None
-    return delivery.body, verdict, delivery.code, delivery.approval, delivery.due_at
-
-
-def from_row(row: Row | None) -> PullDelivery | None:
-    """Read a delivery back."""
-    if row is None:
-        return None
-    key, back_end, visible_until, state, body, verdict, code, approval, due_at = row
-    return PullDelivery(
-        key=key,
-        back_end=back_end,
-        visible_until=visible_until,
-        state=PullState(state),
-        body=body,
-        verdict=Verdict(verdict) if verdict else None,
-        code=code,
-        approval=approval,
-        due_at=due_at,
-    )

@@ -1,19 +1,15 @@
 """The routing table and its changes in PostgreSQL; the present table is kept by each node until it changes."""
 
-from typing import Any, Final, TypeVar
+from typing import Any
 
-import msgspec
-from msgspec import Struct
 from msgspec.structs import astuple, replace
 
-from tallystick.adapters.store.postgres.book import PostgresBook, Row, to_json
+from tallystick.adapters.store.postgres.book import PostgresBook
+from tallystick.adapters.store.rows.routes import BODY, EMPTY, ISSUER_RULES, Body, read_row
+from tallystick.adapters.store.rows.texts import to_json
 from tallystick.errors import AlreadyExists, Conflict, NotFound
-from tallystick.routing.issuers import IssuerRule
 from tallystick.routing.model import (
-    USUAL_PREFERENCES,
-    BackEnd,
     ChangeState,
-    Preference,
     RouteChange,
     RouteVersion,
     RoutingTable,
@@ -21,20 +17,6 @@ from tallystick.routing.model import (
 )
 from tallystick.routing.table import versioned
 from tallystick.runtime import Millis
-
-T = TypeVar("T", RouteVersion, RouteChange)
-
-
-class Body(Struct, frozen=True, kw_only=True):
-    """What a version keeps beside its issuer rules."""
-
-    back_ends: tuple[BackEnd, ...]
-    preferences: tuple[Preference, ...] = USUAL_PREFERENCES
-
-
-BODY: Final = msgspec.json.Decoder(Body)
-EMPTY: Final = RoutingTable(version=0, back_ends=(), issuer_rules=())
-ISSUER_RULES: Final = msgspec.json.Decoder(tuple[IssuerRule, ...])
 
 
 class PostgresRoutes(PostgresBook):
@@ -63,7 +45,7 @@ class PostgresRoutes(PostgresBook):
 
     async def route_versions(self, limit: int) -> list[RouteVersion]:
         """List the newest versions, newest first."""
-        return [_read(row, RouteVersion) for row in await self._rows("route_versions", limit)]
+        return [read_row(row, RouteVersion) for row in await self._rows("route_versions", limit)]
 
     async def put_status(self, institution: str, status: Status) -> None:
         """Set a back end's live status: no new version. Raises NotFound when the present table has no such back end."""
@@ -81,7 +63,7 @@ class PostgresRoutes(PostgresBook):
     async def route_change(self, change_id: str) -> RouteChange | None:
         """Find a change."""
         row = await self._row("route_change", change_id)
-        return None if row is None else _read(row, RouteChange)
+        return None if row is None else read_row(row, RouteChange)
 
     async def proposed_table(self, change_id: str) -> RoutingTable | None:
         """Read the table of a change; its version is the one it was made from."""
@@ -89,7 +71,7 @@ class PostgresRoutes(PostgresBook):
 
     async def route_changes(self, limit: int) -> list[RouteChange]:
         """List the newest changes, newest first."""
-        return [_read(row, RouteChange) for row in await self._rows("route_changes", limit)]
+        return [read_row(row, RouteChange) for row in await self._rows("route_changes", limit)]
 
     async def decide_change(self, change_id: str, state: ChangeState, *, by: str, at: Millis) -> bool:
         """Decide over a change that is PROPOSED; False when it is not."""
@@ -142,8 +124,3 @@ class PostgresConnectors(PostgresBook):
 def _values(row: RouteVersion | RouteChange) -> tuple[Any, ...]:
     """Order a row's values as its table does."""
     return tuple(value.value if isinstance(value, ChangeState) else value for value in astuple(row))
-
-
-def _read(row: Row, kind: type[T]) -> T:
-    """Read a row whose columns stand in the order of the members."""
-    return msgspec.convert(dict(zip(kind.__struct_fields__, row, strict=True)), kind)

@@ -1,6 +1,7 @@
 """Users, credentials, password tries and how far their numbers are, in PostgreSQL."""
 
-from tallystick.adapters.store.postgres.book import PostgresBook, Row
+from tallystick.adapters.store.postgres.book import PostgresBook
+from tallystick.adapters.store.rows.users import user_from_row
 from tallystick.errors import AlreadyExists
 from tallystick.runtime import Millis
 from tallystick.vault.model import Due, Numbering, StoredCredential, User
@@ -18,12 +19,12 @@ class PostgresUsers(PostgresBook):
     async def user(self, user_id: str) -> User | None:
         """Find a user by id."""
         row = await self._row("user", user_id)
-        return None if row is None else from_row(row)
+        return None if row is None else user_from_row(row)
 
     async def user_named(self, name_digests: tuple[bytes, ...]) -> User | None:
         """Find a user by one of the keyed digests of the name."""
         row = await self._row("users_named", [*name_digests])
-        return None if row is None else from_row(row)
+        return None if row is None else user_from_row(row)
 
     async def replace_contact(self, user_id: str, sealed_contact: bytes) -> None:
         """Replace a user's sealed contact."""
@@ -68,18 +69,3 @@ class PostgresUsers(PostgresBook):
     async def use_code(self, user_id: str, step: int) -> bool:
         """Use up a step of the user's authenticator app; False when it or a later one was used: steps never go back."""
         return await self._change("use_code", user_id, step) == 1
-
-
-def from_row(row: Row) -> User:
-    """Read a user back."""
-    id_, name_digest, salt, kdf, verifier, wrapped_key, sealed_contact, created_at = row
-    return User(
-        id=id_,
-        name_digest=name_digest,
-        salt=salt,
-        kdf=kdf,
-        verifier=verifier,
-        wrapped_key=wrapped_key,
-        sealed_contact=sealed_contact,
-        created_at=created_at,
-    )

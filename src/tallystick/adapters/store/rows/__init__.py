@@ -1,0 +1,1 @@
+"""How records become rows and rows become records: the same for every store that speaks SQL."""
