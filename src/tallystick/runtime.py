@@ -1,9 +1,11 @@
 """Ports to everything that is not a pure function: time, randomness, ids. A simulation supplies its own."""
 
 import asyncio
+import contextlib
 import secrets
 import time
-from typing import Final, NewType, Protocol
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, Final, NewType, Protocol
 
 Millis = NewType("Millis", int)
 """A point in time: milliseconds since 1970-01-01T00:00:00Z."""
@@ -67,3 +69,15 @@ def new_id(prefix: str, randomness: Randomness) -> str:
 def random_digits(count: int, randomness: Randomness) -> str:
     """Make a string of `count` uniform decimal digits."""
     return f"{randomness.below(10**count):0{count}d}"
+
+
+@contextlib.asynccontextmanager
+async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do `work` beside the context and cancel it at the end; an error that ended it before is raised then."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

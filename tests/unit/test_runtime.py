@@ -1,11 +1,11 @@
-"""Ids, digits, and the clocks."""
+"""Ids, digits, the clocks, and work beside a context."""
 
 import asyncio
 import re
 
 import pytest
 
-from tallystick.runtime import SystemClock, SystemRandomness, new_id, random_digits
+from tallystick.runtime import SystemClock, SystemRandomness, beside, new_id, random_digits
 from tallystick.testing.clock import START, SeededRandomness, VirtualClock
 
 
@@ -60,3 +60,27 @@ async def test_a_virtual_clock_stands_still_until_it_is_advanced_and_wakes_sleep
     assert [(1, 1_000), (2, 2_000), (3, 3_000)] == woken
     assert START + 3_000 == clock.now()
     await asyncio.gather(*tasks)
+
+
+async def test_work_beside_a_context_is_cancelled_at_its_end() -> None:
+    started, cancelled = asyncio.Event(), []
+
+    async def work() -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.append(True)
+
+    async with beside(work()):
+        await started.wait()
+    assert [True] == cancelled
+
+
+async def test_an_error_that_ended_work_beside_a_context_is_not_lost() -> None:
+    async def work() -> None:
+        raise ValueError("ended")
+
+    with pytest.raises(ValueError, match="ended"):
+        async with beside(work()):
+            await asyncio.sleep(0)

@@ -1,6 +1,5 @@
 """Sign the audit chain's head while a platform serves: every minute that it grew, and at the end."""
 
-import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
@@ -11,6 +10,7 @@ from tallystick.audit.checkpoints import CHECKPOINT_EVERY_MS, checkpoint
 from tallystick.bootstrap.office import Office
 from tallystick.delivery.ports import OwnNode
 from tallystick.errors import TallystickError
+from tallystick.runtime import beside
 
 CHECKPOINTS: Final = "checkpoints"  # chore of one node at a time
 
@@ -27,13 +27,10 @@ async def checkpointing(desk: Office, node: OwnNode) -> AsyncIterator[None]:
             if await _holds(node):
                 await checkpoint_once(desk)
 
-    task = asyncio.create_task(run())
     try:
-        yield
+        async with beside(run()):
+            yield
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
         await checkpoint_once(desk)
 
 

@@ -16,6 +16,7 @@ from tallystick.errors import TallystickError
 from tallystick.outcomes.courier import Courier
 from tallystick.outcomes.send import Sender
 from tallystick.path import Platform
+from tallystick.runtime import beside
 from tallystick.sweep import Sweep
 
 CHECKPOINT_EVERY_MS: Final = limits.EPOCH_MS  # ms until the store's log, with old images of erased parts, is emptied
@@ -46,13 +47,8 @@ async def rewrapping(desk: Office, node: OwnNode) -> AsyncIterator[None]:
                 done = None
             await desk.clock.sleep(REWRAP_IDLE_S if done is None else REWRAP_PAUSE_S)
 
-    task = asyncio.create_task(run())
-    try:
+    async with beside(run()):
         yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 @contextlib.asynccontextmanager
@@ -110,10 +106,5 @@ async def sweeping(platform: Platform, desk: Office, *, timers: bool) -> AsyncIt
         per_second=notices_per_second(desk.settings),
         timers=timers,
     )
-    task = asyncio.create_task(sweep.run())
-    try:
+    async with beside(sweep.run()):
         yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task

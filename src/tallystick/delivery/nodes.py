@@ -5,7 +5,6 @@ The others bury it TAKEOVER_MS after that, by when whatever it began to send has
 (`IntentBook.lost_intents`) and its chores free. A process that was only hung comes back under a new id.
 """
 
-import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
@@ -17,7 +16,7 @@ from tallystick.delivery.books import Store
 from tallystick.delivery.model import Node, NodeKind
 from tallystick.delivery.ports import NodeBook, Witness
 from tallystick.errors import NotSent, TallystickError
-from tallystick.runtime import Clock, Millis, Randomness, new_id
+from tallystick.runtime import Clock, Millis, Randomness, beside, new_id
 
 LEASE_MS: Final = 15_000  # ms a lease lasts from its renewal
 BEAT_EVERY_S: Final = 3.0  # s between renewals: four may fail
@@ -140,13 +139,10 @@ class LeasedNode:
     async def living(self) -> AsyncIterator[None]:
         """Be a node while the context lasts; raises StoreFailed, Unavailable when it cannot become one."""
         await self.enter()
-        task = asyncio.create_task(self._run())
         try:
-            yield
+            async with beside(self._run()):
+                yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
             try:
                 await self.leave()
             except TallystickError as error:

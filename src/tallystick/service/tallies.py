@@ -1,6 +1,5 @@
 """Keep the counts of a process's limiter in the store, and its limits as the store has them."""
 
-import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
@@ -12,7 +11,7 @@ from tallystick.channels.model import LimitKind, RateLimit, Tally
 from tallystick.channels.ports import LimitBook
 from tallystick.delivery.books import Store
 from tallystick.errors import Misconfigured, TallystickError
-from tallystick.runtime import Clock
+from tallystick.runtime import Clock, beside
 from tallystick.security.access_keys import KeyringAccess
 from tallystick.security.ports import Keyring
 
@@ -57,13 +56,10 @@ class TallyKeeper:
     async def keeping(self) -> AsyncIterator[None]:
         """Load, flush while the context lasts, and a last time at its end."""
         await self.load()
-        task = asyncio.create_task(self._run())
         try:
-            yield
+            async with beside(self._run()):
+                yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
             await self._flush_or_log()
 
     async def _run(self) -> None:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from tallystick.errors import StoreFailed, TallystickError, Unavailable
-from tallystick.runtime import Millis
+from tallystick.runtime import Millis, beside
 
 MEASURE_EVERY_S: Final = 5.0  # s between two measurements
 LOOKS: Final = 3  # questions of one measurement; the quickest answer counts
@@ -72,13 +72,8 @@ class DatabaseClock:
     async def running(self) -> AsyncIterator[None]:
         """Measure now, and again every few seconds; raises StoreFailed when it cannot be measured now."""
         await self.measure()
-        task = asyncio.create_task(self._keep_measuring())
-        try:
+        async with beside(self._keep_measuring()):
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def _keep_measuring(self) -> None:
         while True:
