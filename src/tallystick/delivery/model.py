@@ -1,6 +1,7 @@
 """Intents, instructions and answers (design: delivery)."""
 
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
 
@@ -8,6 +9,8 @@ from tallystick.assembly.facts import Order
 from tallystick.runtime import Millis
 from tallystick.secret import Secret
 from tallystick.vault.model import Credential
+
+STAN_MAX: Final = 999_999  # six digits, ISO 8583 DE11
 
 
 class MessageIds(Struct, frozen=True, kw_only=True):

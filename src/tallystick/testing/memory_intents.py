@@ -2,14 +2,12 @@
 
 from msgspec.structs import replace
 
-from tallystick.delivery.model import Intent, IntentKind, IntentState
+from tallystick.delivery.model import STAN_MAX, Intent, IntentKind, IntentState
 from tallystick.errors import AlreadyExists, StoreFailed, TooMany
 from tallystick.runtime import Millis
 from tallystick.testing.memory_nodes import MemoryNodes
 from tallystick.testing.memory_payments import MemoryPayments
 from tallystick.testing.memory_table import Journal, Table
-
-STAN_MAX = 999_999  # six digits, ISO 8583 DE11
 
 
 class MemoryIntents(MemoryPayments, MemoryNodes):

@@ -4,11 +4,9 @@
 
 from tallystick.adapters.store.rows.intents import from_row, to_row
 from tallystick.adapters.store.sqlite_book import SqliteBook
-from tallystick.delivery.model import Intent, IntentState
+from tallystick.delivery.model import STAN_MAX, Intent, IntentState
 from tallystick.errors import AlreadyExists, TooMany
 from tallystick.runtime import Millis
-
-STAN_MAX = 999_999  # six digits, ISO 8583 DE11
 
 NEXT_STAN = """
     INSERT INTO stan (back_end, day, last) VALUES (?, ?, 1)

@@ -4,11 +4,10 @@ from typing import Final
 
 from tallystick.adapters.store.postgres.book import PostgresBook
 from tallystick.adapters.store.rows.intents import from_row, to_row
-from tallystick.delivery.model import Intent, IntentState
+from tallystick.delivery.model import STAN_MAX, Intent, IntentState
 from tallystick.errors import AlreadyExists, TooMany
 from tallystick.runtime import Millis
 
-STAN_MAX: Final = 999_999  # six digits, ISO 8583 DE11
 STAN_BLOCK: Final = 100  # trace numbers that a node sets apart at a time
 
 
