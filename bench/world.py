@@ -4,9 +4,8 @@ import asyncio
 import contextlib
 import os
 import ssl
-import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,7 +27,7 @@ from tallystick.iso8583.spec import specification
 from tallystick.routing.model import NumberPolicy
 from tallystick.sdk.settings import Profile, load_profile
 from tallystick.security.access_keys import KeyringAccess
-from tallystick.testing.postgres_server import PostgresServer
+from tallystick.testing.postgres_server import PostgresServer, postgres_server
 
 SETTINGS = '[gateway]\nhost = "127.0.0.1"\nport = 0\n'
 NAME = "localhost"
@@ -117,7 +116,7 @@ async def world(home: Path, store: str = "sqlite") -> AsyncIterator[World]:
     """Build it all in `home`; with the store "postgres" there is a server of its own, on the core of the load."""
     data, settings = home / "platform", SETTINGS
     with contextlib.ExitStack() as stack:
-        database = stack.enter_context(_database()) if store == "postgres" else None
+        database = stack.enter_context(postgres_server(below=FOLDER.parent)) if store == "postgres" else None
         if database is not None:
             settings += '\n[store]\nkind = "postgres"\n'
             os.environ[DSN] = database.dsn
@@ -129,19 +128,6 @@ async def world(home: Path, store: str = "sqlite") -> AsyncIterator[World]:
             migrate(layout, config.load(data, os.environ).store, ("pre", "post"))
         async with _inhabited(home, data, database) as made:
             yield made
-
-
-@contextlib.contextmanager
-def _database() -> Iterator[PostgresServer]:
-    """Run a server that waits for the disk as one in production does."""
-    with tempfile.TemporaryDirectory(prefix="tallystick-bench-", dir=FOLDER.parent) as folder:
-        server = PostgresServer(Path(folder))
-        server.create()
-        server.start()
-        try:
-            yield server
-        finally:
-            server.stop()
 
 
 @contextlib.asynccontextmanager

@@ -101,9 +101,10 @@ class PostgresServer:
 
 
 @contextlib.contextmanager
-def postgres_server(*settings: str) -> Iterator[PostgresServer]:
-    """Run a server as long as needed, and leave nothing behind."""
-    folder = Path(tempfile.mkdtemp(prefix="tallystick-pg-"))  # short: the path of a Unix socket has 107 characters
+def postgres_server(*settings: str, below: Path | None = None) -> Iterator[PostgresServer]:
+    """Run a server as long as needed, on the disk that `below` is on, and leave nothing behind."""
+    # Short, for the path of a Unix socket has 107 characters.
+    folder = Path(tempfile.mkdtemp(prefix="tallystick-pg-", dir=below))
     try:
         server = PostgresServer(folder, settings)
         server.create()
