@@ -1,14 +1,10 @@
 """What the serving process asks of a password process, as length-framed JSON over its standard input and output."""
 
-import struct
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
-from tallystick.errors import Malformed
-
-LENGTH: Final = struct.Struct(">I")
 MESSAGE_MAX: Final = 4_096  # bytes of one message; a password has at most `limits.PASSWORD_MAX` characters
 
 
@@ -42,17 +38,3 @@ class Failed(Struct, frozen=True, tag=True):
 Answered = Done | Failed
 asked: Final = msgspec.json.Decoder(Stretch)
 answered: Final = msgspec.json.Decoder(Answered)
-
-
-def frame(message: Stretch | Answered) -> bytes:
-    """Encode a message behind its length."""
-    body = msgspec.json.encode(message)
-    return LENGTH.pack(len(body)) + body
-
-
-def body_length(head: bytes) -> int:
-    """Read a length; raises Malformed for one beyond the bound."""
-    (length,) = LENGTH.unpack(head)
-    if not 1 <= length <= MESSAGE_MAX:
-        raise Malformed(f"a message of a password process has 1 to {MESSAGE_MAX} bytes")
-    return int(length)

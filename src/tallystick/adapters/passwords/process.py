@@ -8,16 +8,17 @@ nothing but what is asked, so it is simply repeated when its process dies.
 import asyncio
 import contextlib
 import os
-import sys
 from asyncio import IncompleteReadError
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import Process
 from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
+from tallystick.adapters.helper import process as helper
+from tallystick.adapters.helper.frames import frame
 from tallystick.adapters.passwords import program
-from tallystick.adapters.passwords.messages import LENGTH, Answered, Failed, Stretch, answered, body_length, frame
+from tallystick.adapters.passwords.messages import MESSAGE_MAX, Answered, Failed, Stretch, answered
 from tallystick.crypto.passwords import StretchedPassword
 from tallystick.errors import FieldInvalid, Malformed, Misconfigured, Unavailable
 from tallystick.runtime import Clock
@@ -65,7 +66,7 @@ class PasswordProcesses:
         """End the processes and take no more passwords."""
         self._closed = True
         while self._free:
-            await _end(self._free.pop())
+            await helper.end(self._free.pop())
 
     async def _stretch(self, password: Secret, salt: bytes, parameters: str) -> StretchedPassword:
         question = frame(Stretch(password=password.reveal(), salt=salt.hex(), parameters=parameters))
@@ -93,31 +94,25 @@ class PasswordProcesses:
             async with asyncio.timeout(ANSWER_S):
                 answer = await _ask(process, question)
         except BaseException:  # a caller that went away leaves an answer nobody reads
-            await _end(process)
+            await helper.end(process)
             raise
         await self._put_back(process)
         return answer
 
     async def _put_back(self, process: Process) -> None:
         if self._closed:
-            await _end(process)
+            await helper.end(process)
         else:
             self._free.append(process)
 
 
 async def _start() -> Process:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-m", program.__name__),
-        stdin=PIPE,
-        stdout=PIPE,
-        start_new_session=True,  # Ctrl-C reaches the serving process only, which still drains
-        env={},
-    )
+    process = await helper.start(program.__name__)
     try:
         async with asyncio.timeout(START_S):
             await _read(process)
     except BaseException:
-        await _end(process)
+        await helper.end(process)
         raise
     return process
 
@@ -130,16 +125,5 @@ async def _ask(process: Process, question: bytes) -> Answered:
 
 
 async def _read(process: Process) -> Answered:
-    if process.stdout is None:
-        raise OSError("no pipe")
-    head = await process.stdout.readexactly(LENGTH.size)
-    answer: Answered = answered.decode(await process.stdout.readexactly(body_length(head)))
+    answer: Answered = answered.decode(await helper.read(process, MESSAGE_MAX))
     return answer
-
-
-async def _end(process: Process) -> None:
-    """Kill a process, and wait until it and its pipes are gone: it has nothing to finish."""
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
-    with contextlib.suppress(OSError):
-        await process.communicate()

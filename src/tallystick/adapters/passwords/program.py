@@ -11,7 +11,8 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from tallystick.adapters.passwords.messages import LENGTH, Answered, Done, Failed, asked, body_length, frame
+from tallystick.adapters.helper.frames import LENGTH, body_length, frame
+from tallystick.adapters.passwords.messages import MESSAGE_MAX, Answered, Done, Failed, asked
 from tallystick.crypto.passwords import argon2id
 from tallystick.errors import Malformed, TallystickError
 from tallystick.secret import Secret
@@ -37,7 +38,7 @@ def serve(incoming: BinaryIO, outgoing: BinaryIO) -> None:
     outgoing.write(frame(READY))
     outgoing.flush()
     while len(head := incoming.read(LENGTH.size)) == LENGTH.size:
-        outgoing.write(frame(answer(incoming.read(body_length(head)))))
+        outgoing.write(frame(answer(incoming.read(body_length(head, MESSAGE_MAX)))))
         outgoing.flush()
 
 

@@ -1,6 +1,5 @@
 """What the serving process asks of the PIN process, as length-framed JSON over its standard input and output."""
 
-import struct
 from typing import Final
 
 import msgspec
@@ -8,9 +7,7 @@ from msgspec import Struct
 
 from tallystick.channels.model import PinScheme
 from tallystick.delivery.model import ZoneKey
-from tallystick.errors import Malformed
 
-LENGTH: Final = struct.Struct(">I")
 MESSAGE_MAX: Final = 8_192  # bytes of one message; the longest holds three key blocks
 
 
@@ -83,17 +80,3 @@ class Failed(Struct, frozen=True, tag=True):
 Answered = Done | Failed
 asked: Final = msgspec.json.Decoder(Asked)
 answered: Final = msgspec.json.Decoder(Answered)
-
-
-def frame(message: Asked | Answered) -> bytes:
-    """Encode a message behind its length."""
-    body = msgspec.json.encode(message)
-    return LENGTH.pack(len(body)) + body
-
-
-def body_length(head: bytes) -> int:
-    """Read a length; raises Malformed for one beyond the bound."""
-    (length,) = LENGTH.unpack(head)
-    if not 1 <= length <= MESSAGE_MAX:
-        raise Malformed(f"a message of the PIN process has 1 to {MESSAGE_MAX} bytes")
-    return int(length)

@@ -7,18 +7,19 @@ payments wait for the next one.
 
 import asyncio
 import contextlib
-import sys
 from asyncio import IncompleteReadError
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import Process
 from collections import deque
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from tallystick.adapters.helper import process as helper
+from tallystick.adapters.helper.frames import frame
 from tallystick.adapters.pins import program
 from tallystick.adapters.pins.messages import (
-    LENGTH,
+    MESSAGE_MAX,
     Answered,
     Asked,
     Bind,
@@ -29,8 +30,6 @@ from tallystick.adapters.pins.messages import (
     Translate,
     TranslateClear,
     answered,
-    body_length,
-    frame,
 )
 from tallystick.channels.model import PinScheme
 from tallystick.delivery.model import ZoneKey
@@ -128,10 +127,9 @@ class _Asking:
         """Kill it, and wait until it and its pipes are gone: it has nothing to finish."""
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
-        self._reading.cancel()
+        self._reading.cancel()  # its pipe has one reader at a time
         await asyncio.gather(self._reading, return_exceptions=True)
-        with contextlib.suppress(OSError):
-            await self.process.communicate()
+        await helper.end(self.process)
 
     async def _read(self) -> None:
         try:
@@ -206,19 +204,13 @@ class PinProcess(PinDesk):
             await before.end()
         process = None
         try:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-m", program.__name__, str(self._directory), *([program.KEPT] * self._kept)),
-                stdin=PIPE,
-                stdout=PIPE,
-                start_new_session=True,  # Ctrl-C reaches the serving process only, which still drains
-                env={},
-            )
+            process = await helper.start(program.__name__, str(self._directory), *([program.KEPT] * self._kept))
             async with asyncio.timeout(START_S):
                 await _read(process)
         except (TimeoutError, OSError, IncompleteReadError) as failed:
             self._failed_at = self._clock.now()
             if process is not None:
-                await _Asking(process).end()
+                await helper.end(process)
             raise Unavailable("the PIN process does not start; try again") from failed
         self._failed_at, self._kept = None, True
         self._asking = _Asking(process)
@@ -233,8 +225,5 @@ class PinProcess(PinDesk):
 
 
 async def _read(process: Process) -> Answered:
-    if process.stdout is None:
-        raise OSError("no pipe")
-    head = await process.stdout.readexactly(LENGTH.size)
-    answer: Answered = answered.decode(await process.stdout.readexactly(body_length(head)))
+    answer: Answered = answered.decode(await helper.read(process, MESSAGE_MAX))
     return answer

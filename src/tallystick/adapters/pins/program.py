@@ -15,8 +15,9 @@ from typing import BinaryIO, Final
 
 import msgspec
 
+from tallystick.adapters.helper.frames import LENGTH, body_length, frame
 from tallystick.adapters.pins.box import PinBox
-from tallystick.adapters.pins.messages import LENGTH, Done, Failed, asked, body_length, frame
+from tallystick.adapters.pins.messages import MESSAGE_MAX, Done, Failed, asked
 from tallystick.errors import Malformed, Misconfigured, TallystickError
 from tallystick.runtime import Randomness, SystemRandomness
 
@@ -59,7 +60,7 @@ def serve(box: PinBox, incoming: BinaryIO, outgoing: BinaryIO) -> None:
     outgoing.write(frame(READY))
     outgoing.flush()
     while len(head := incoming.read(LENGTH.size)) == LENGTH.size:
-        body = incoming.read(body_length(head))
+        body = incoming.read(body_length(head, MESSAGE_MAX))
         try:
             answer = box.answer(asked.decode(body))
         except (msgspec.MsgspecError, ValueError, UnicodeDecodeError):  # ValueError: no PIN format

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tallystick.adapters.helper.frames import LENGTH, frame
 from tallystick.adapters.passwords import process, program
-from tallystick.adapters.passwords.messages import LENGTH, Done, Failed, Stretch, answered, frame
+from tallystick.adapters.passwords.messages import Done, Failed, Stretch, answered
 from tallystick.adapters.passwords.process import PasswordProcesses
 from tallystick.crypto.passwords import PARAMETERS, SALT_BYTES, StretchedPassword, stretch
 from tallystick.errors import Misconfigured, Unavailable
@@ -93,7 +94,7 @@ async def test_one_that_hangs_is_ended_and_its_run_repeated(
 async def test_what_never_starts_is_tried_a_bounded_number_of_times(
     passwords: PasswordProcesses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process.sys, "executable", "/bin/false")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(Unavailable):
         await run(passwords)
     monkeypatch.undo()

@@ -12,8 +12,9 @@ from typing import Never
 
 import pytest
 
+from tallystick.adapters.helper.frames import LENGTH, body_length, frame
 from tallystick.adapters.pins import process, program
-from tallystick.adapters.pins.messages import LENGTH, MESSAGE_MAX, Bind, MakeKey, answered, body_length, frame
+from tallystick.adapters.pins.messages import MESSAGE_MAX, Bind, MakeKey, answered
 from tallystick.adapters.pins.process import PinProcess
 from tallystick.crypto import pin
 from tallystick.crypto.pin import PinFormat
@@ -197,7 +198,7 @@ def test_it_ends_with_the_process_that_started_it_and_answers_nonsense_with_a_re
     answers = []
     rest = done.stdout
     while rest:
-        length = body_length(rest[: LENGTH.size])
+        length = body_length(rest[: LENGTH.size], MESSAGE_MAX)
         answers.append(type(answered.decode(rest[LENGTH.size : LENGTH.size + length])).__name__)
         rest = rest[LENGTH.size + length :]
     assert ["Done", "Failed", "Done"] == answers
@@ -206,7 +207,7 @@ def test_it_ends_with_the_process_that_started_it_and_answers_nonsense_with_a_re
 @pytest.mark.parametrize("length", [0, MESSAGE_MAX + 1, 2**32 - 1])
 def test_a_message_beyond_the_bound_is_never_read(length: int) -> None:
     with pytest.raises(Malformed):
-        body_length(LENGTH.pack(length))
+        body_length(LENGTH.pack(length), MESSAGE_MAX)
 
 
 def test_the_longest_message_is_within_the_bound() -> None:
