@@ -17,7 +17,6 @@ from tallystick.assembly.facts import PaymentState
 
 pytestmark = pytest.mark.e2e
 
-KINDS_MIN = 4  # kinds of processes; there are six, and which run when one is chosen is a matter of time
 CYCLES = 20
 SEED = 20_261_129
 
@@ -45,8 +44,7 @@ def test_no_kill_loses_or_doubles_a_payment_or_leaves_anything_behind(evidence: 
     sys.stdout.write(f"kills: {evidence.summary()}\n")
     assert [] == evidence.faults
     assert CYCLES == sum(evidence.kills.values())
-    assert NODE in evidence.kills
-    assert len(evidence.kills) >= KINDS_MIN
+    assert {NODE, "PIN process", "ISO 8583 back end", "REST back end", "pull back end"} <= evidence.kills.keys()
     assert {"by_phone", "created", "account", "login", "pulled"} == {each.kind for each in evidence.told}
 
 

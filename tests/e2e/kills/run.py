@@ -138,7 +138,7 @@ async def _cycle(made: World, payers: Payers, choice: random.Random, evidence: E
     """Kill and start again; tells what happened."""
     calm_s = choice.uniform(*CALM_S)
     await asyncio.sleep(calm_s)
-    victim = made.victim(choice, kinds)
+    victim = made.victim(choice, evidence.kills, kinds)
     killed = time.monotonic()
     await victim.kill()
     evidence.kills[victim.kind] += 1

@@ -5,7 +5,7 @@ import contextlib
 import os
 import random
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -101,14 +101,15 @@ class World:
         banks = [Victim(f"{name} back end", each.child.kill, [], each.restart) for name, each in self.sandboxes.items()]
         return own + helpers + banks + ([_database(self.database)] if self.database is not None else [])
 
-    def victim(self, choice: random.Random, kinds: Sequence[str] = ()) -> Victim:
-        """Choose one, of these `kinds` if some are given: what serves every other time, else each kind as often."""
+    def victim(self, choice: random.Random, kills: Mapping[str, int], kinds: Sequence[str] = ()) -> Victim:
+        """Choose one, of these `kinds` if some are given: what serves every other time, else a kind killed least."""
         now = [each for each in self.victims() if not kinds or each.kind in kinds]
         serving = [each for each in now if each.kind in SERVING]
         others = [each for each in now if each.kind not in SERVING]
         if serving and (not others or choice.random() < SERVING_SHARE):
             return choice.choice(serving)
-        kind = choice.choice(sorted({each.kind for each in others}))
+        least = min(kills.get(each.kind, 0) for each in others)
+        kind = choice.choice(sorted({each.kind for each in others if kills.get(each.kind, 0) == least}))
         return choice.choice([each for each in others if each.kind == kind])
 
     def records(self) -> list[list[Entry]]:
