@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 from tallystick.errors import Misconfigured
 
 SUITES_1_2: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"  # TLS 1.3 suites are all AEAD and need no list
+CLEANSE_PLAINTEXT: Final = 0x2  # SSL_OP_CLEANSE_PLAINTEXT of OpenSSL 3.0, which Python has no name for
 OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 log = logging.getLogger("tallystick.tls")
@@ -161,6 +162,8 @@ def _harden(context: ssl.SSLContext) -> None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(SUITES_1_2)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    # The library deciphers where it received: else what a peer sent, card number and all, stays in freed memory.
+    context.options |= CLEANSE_PLAINTEXT
     context.verify_flags |= ssl.VERIFY_X509_STRICT
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tallystick.crypto.ca import CHANNEL, DAY_MS, PLATFORM, Authority, new_root
-from tallystick.crypto.tls import check_private, client_context, server_context
+from tallystick.crypto.tls import CLEANSE_PLAINTEXT, check_private, client_context, server_context
 from tallystick.crypto.x509 import make_csr, new_private_key
 from tallystick.errors import Misconfigured
 from tallystick.runtime import Millis
@@ -130,6 +130,12 @@ def test_the_connector_refuses_a_certificate_that_is_for_clients_only(place: Pla
     impostor = server_context(place.client_chain, place.client, None)
     with pytest.raises(ssl.SSLCertVerificationError, match="unsuitable certificate purpose"):
         shake(impostor, client_context(place.trust))
+
+
+def test_both_sides_have_what_they_received_overwritten_once_it_was_read(place: Place) -> None:
+    """Seen in a real process by tests/e2e/test_memory.py."""
+    assert place.listener().options & CLEANSE_PLAINTEXT
+    assert place.connector().options & CLEANSE_PLAINTEXT
 
 
 def test_the_reason_of_a_refused_handshake_is_logged(place: Place, caplog: pytest.LogCaptureFixture) -> None:

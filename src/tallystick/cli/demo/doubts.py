@@ -1,7 +1,8 @@
 """Every kind of back end under every answer it can give: what becomes of the payment, and what the back end did.
 
 The sandboxes are told by the last digits of the amount what to do (docs/reference/sandboxes.md). All of a wave
-are played at the same time; those that cut connections come last: a cut puts every request on its connection in doubt.
+are played at the same time. The second wave cuts connections: a cut puts every request on its connection in doubt, also
+one that the back end has not read, so only stories that end reversed share a connection with it.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -83,13 +84,13 @@ FIRST_WAVE: Final = (
     Mode("never answers", 9_901, _asked()),
     Mode("answers too late", 9_902, {**_asked(), LOTUS.name: APPROVED}),
     Mode("answers with a wrong MAC", 9_903, _asked()),
+    Mode("refuses the reversal", 9_912, {UNIONPAY.name: MANUAL}),
     Mode("tells an approval later", 9_920, {QIANBAO.name: APPROVED, BAMBOO.name: APPROVED}),
     Mode("tells a decline later", 9_921, {QIANBAO.name: DECLINED, BAMBOO.name: DECLINED}),
 )
 SECOND_WAVE: Final = (
     Mode("never gets the request", 9_914, {name: REVERSED for name in PUSHED if name != VISA.name}),
     Mode("acknowledges the reversal late", 9_911, {UNIONPAY.name: REVERSED, VISA.name: REVERSED}),
-    Mode("refuses the reversal", 9_912, {UNIONPAY.name: MANUAL}),
     Mode("is cut off before acting", 9_909, dict.fromkeys(PUSHED, REVERSED)),
     Mode("is cut off after acting", 9_904, _asked()),
     Mode("is cut off amid its answer", 9_908, _asked()),
