@@ -1,9 +1,11 @@
 """`tallystick prove-erasure` on a real demo that is over: it finds what is planted, and nothing else."""
 
+import contextlib
 import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -23,7 +25,8 @@ pytestmark = pytest.mark.e2e
 EXECUTABLE = Path(sys.executable).with_name("tallystick")
 CANARIES = {"card": back_ends.UNIONPAY_CARD, "PIN block": f"16{back_ends.PIN}", "password": world.PASSWORD}
 GONE_WITHIN_S = 20.0
-COPIES = 3  # files of the store: its last copy, log and all
+COPIES = 3  # old copies of the store or its log
+STILL_THERE = "SELECT id FROM part WHERE sealed IS NOT NULL"
 
 
 def prove(data: Path, *arguments: str | Path) -> tuple[int, dict[str, Any]]:
@@ -53,6 +56,17 @@ def data(demo_run: DemoRun, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def copies(demo_run: DemoRun) -> list[str | Path]:
+    """Name old copies that hold what payments which are over by now were made of."""
+    with contextlib.closing(sqlite3.connect(demo_run.data / "store.db")) as db:
+        waiting = {part for (part,) in db.execute(STILL_THERE)}
+    over = [sealed for part, (_, sealed) in demo_run.sealed.items() if part not in waiting]
+    holding = [path for path in demo_run.copies if any(map(path.read_bytes().__contains__, over))]
+    assert holding, "no copy was taken while a payment was under way"
+    return [argument for path in holding[-COPIES:] for argument in ("--also", path)]
+
+
+@pytest.fixture
 def later(demo_run: DemoRun, data: Path) -> Path:
     """Let the time pass after which the sweep has destroyed the keys of all parts."""
     newest = max(int(epoch.removeprefix("ep_")) for epoch, _ in demo_run.sealed.values())
@@ -64,9 +78,8 @@ def later(demo_run: DemoRun, data: Path) -> Path:
 
 
 def test_nothing_of_a_demo_opens_once_its_keys_are_destroyed_not_even_old_copies_of_its_store(
-    demo_run: DemoRun, later: Path, canaries: Path
+    demo_run: DemoRun, later: Path, canaries: Path, copies: list[str | Path]
 ) -> None:
-    copies = [argument for path in demo_run.copies[-COPIES:] for argument in ("--also", path)]
     code, proof = prove(later, "--canaries", canaries, "--also", demo_run.folder / "platform.log", *copies)
     sys.stdout.write(f"prove-erasure: { ({name: value for name, value in proof.items() if name != 'found'}) }\n")
     assert [] == proof["found"]
@@ -78,13 +91,12 @@ def test_nothing_of_a_demo_opens_once_its_keys_are_destroyed_not_even_old_copies
 
 
 def test_a_payment_under_way_opens_as_it_should_and_an_old_copy_of_an_ended_one_is_found(
-    demo_run: DemoRun, data: Path
+    data: Path, copies: list[str | Path]
 ) -> None:
     code, proof = prove(data)
     assert (0, []) == (code, proof["found"])
     assert proof["waiting"] > 0
 
-    copies = [argument for path in demo_run.copies[-COPIES:] for argument in ("--also", path)]
     code, proof = prove(data, *copies)
     assert 1 == code
     assert {"a sealed value of a payment that ended opens with a key that survives"} == {
