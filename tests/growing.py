@@ -23,6 +23,7 @@ SMALL: Final = frozenset(
         "route_change",
         "route_version",
         "schema_migration",
+        "settings_version",
         "stan",
         "webhook_endpoint",
     }

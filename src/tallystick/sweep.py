@@ -31,6 +31,11 @@ KEYS_EVERY: Final = 20  # rounds between looks at the keys' ages
 HEALTH: Final = "health"  # chore of one node at a time: two would contradict each other
 PURGE_ROWS: Final = 5_000  # rows one purge deletes at most: 10,000 a second, more than one node makes
 
+LINKS: Final = 1_000  # links to payers' pages one transaction deletes at most
+LINK_BATCHES: Final = (
+    20  # such transactions of one round, of KEYS_EVERY: 2,000 links a second, more than one node makes
+)
+
 _log = logging.getLogger(__name__)
 
 
@@ -191,3 +196,17 @@ async def purge(platform: Platform) -> None:
         await books.purge_pin_tokens(Millis(now - limits.SECRET_LIFE_MS), PURGE_ROWS)  # a payment waits for its end
 
     await platform.store.transact(work)
+
+
+async def purge_links(platform: Platform) -> int:
+    """Delete links to payers' pages that are over, as their sessions are; returns how many went.
+
+    Others write between the batches, as with `expire`.
+    """
+    now, gone = platform.clock.now(), 0
+    for _ in range(LINK_BATCHES):
+        found = await platform.store.transact(lambda books: books.purge_capabilities(now, LINKS))
+        gone += found
+        if found < LINKS:
+            break
+    return gone

@@ -17,6 +17,12 @@ ADDS = (
     r"ALTER TABLE \w+ ADD (COLUMN )?\w+ (?!.*NOT NULL)(?!.*UNIQUE)(?!.*REFERENCES)(?!.*CHECK)",
     r"ALTER TABLE \w+ ADD (COLUMN )?\w+ .*NOT NULL.* DEFAULT ",
 )
+COUNTS = re.compile(
+    r"CREATE TRIGGER \w+ AFTER (?:INSERT|UPDATE|DELETE) ON \w+"
+    r" BEGIN UPDATE (\w+) SET version = version \+ 1 WHERE one = 1; END;",
+    re.IGNORECASE,
+)
+"""Changes nothing but a number in a table that a process of the release before does not know."""
 UNIQUE = re.compile(r"CREATE UNIQUE INDEX \w+ ON (\w+)", re.IGNORECASE)
 TABLE = re.compile(r"CREATE TABLE (?:IF NOT EXISTS )?(\w+)", re.IGNORECASE)
 
@@ -30,9 +36,10 @@ SCRIPTS = sorted(
 
 def taking_away(script: str) -> list[str]:
     """Return the statements that could break a process which knows nothing of them."""
-    plain = re.sub(r"--[^\n]*", "", script)
-    statements = [" ".join(each.split()) for each in plain.split(";") if each.strip()]
-    made = {found[1] for each in statements if (found := TABLE.match(each))}
+    plain = " ".join(re.sub(r"--[^\n]*", "", script).split())
+    made = set(TABLE.findall(plain))
+    rest = COUNTS.sub(lambda found: "" if found[1] in made else found[0], plain)
+    statements = [each.strip() for each in rest.split(";") if each.strip()]
     return [
         each
         for each in statements
@@ -57,6 +64,8 @@ def test_a_migration_of_phase_pre_only_adds(path: Path) -> None:
         "CREATE UNIQUE INDEX one ON payment (state);",
         "DELETE FROM payment;",
         "CREATE TRIGGER t AFTER INSERT ON payment BEGIN SELECT 1; END;",
+        "CREATE TRIGGER t AFTER INSERT ON payment BEGIN UPDATE a SET version = version + 1 WHERE one = 1; END;",
+        "CREATE TABLE a (b);\nCREATE TRIGGER t AFTER INSERT ON c BEGIN UPDATE a SET b = 1; DELETE FROM c; END;",
         "CREATE TABLE copy AS SELECT id FROM payment;",
         "-- adds\nCREATE TABLE a (x TEXT);\nDROP TABLE b;",
     ],
@@ -67,6 +76,14 @@ def test_a_planted_statement_that_takes_away_is_found(planted: str) -> None:
 
 def test_a_unique_index_on_a_table_of_the_same_script_breaks_nobody() -> None:
     assert [] == taking_away("CREATE TABLE a (x TEXT);\nCREATE UNIQUE INDEX one ON a (x);")
+
+
+def test_a_trigger_that_only_counts_in_a_table_of_the_same_script_breaks_nobody() -> None:
+    counting = (
+        "CREATE TRIGGER t AFTER UPDATE ON channel\nBEGIN UPDATE a SET version = version + 1 WHERE one = 1; END;\n"
+    )
+    assert [] == taking_away(f"CREATE TABLE a (one, version);\n{counting}")
+    assert ["DROP TABLE b"] == taking_away(f"CREATE TABLE a (one, version);\n{counting}DROP TABLE b;\n")
 
 
 def test_no_statement_of_a_store_takes_whatever_columns_there_are() -> None:

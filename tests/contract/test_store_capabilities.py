@@ -63,9 +63,20 @@ async def test_of_many_that_use_a_link_at_once_one_wins(store: AnyStore) -> None
 async def test_a_link_goes_when_it_and_its_session_are_over(store: AnyStore) -> None:
     rows = (capability("cap_1"), capability("cap_2", expires_at=5_001), started("cap_3"), started("cap_4", until=4_000))
     await add(store, *rows)
-    assert 2 == await store.transact(lambda books: books.purge_capabilities(Millis(5_000)))
+    assert 2 == await store.transact(lambda books: books.purge_capabilities(Millis(5_000), 9))
     left = await store.read(lambda books: books.capabilities_of("pay_1"))
     assert ["cap_2", "cap_3"] == [each.id for each in left]
+
+
+async def test_a_purge_takes_links_that_are_over_up_to_its_limit_and_counts_none_that_is_not(store: AnyStore) -> None:
+    over = [capability(f"cap_{number}", expires_at=4_000 + number) for number in range(5)]
+    await add(store, started("cap_open", expires_at=3_000), *over)
+
+    async def purge() -> int:
+        return await store.transact(lambda books: books.purge_capabilities(Millis(5_000), 2))
+
+    assert [2, 2, 1, 0] == [await purge() for _ in range(4)]
+    assert ["cap_open"] == [each.id for each in await store.read(lambda books: books.capabilities_of("pay_1"))]
 
 
 async def test_a_changed_link_keeps_what_it_was_issued_for(store: AnyStore) -> None:

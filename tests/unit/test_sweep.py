@@ -4,10 +4,12 @@ import asyncio
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tallystick import limits, sweep
 from tallystick.assembly.facts import ElementKind, PaymentState
 from tallystick.assembly.model import Claim, Element, Payment
+from tallystick.channels.model import Capability, PageKind
 from tallystick.delivery.books import Books
 from tallystick.errors import StoreFailed, Unavailable
 from tallystick.path import carry
@@ -19,6 +21,7 @@ from tallystick.sweep import (
     Sweep,
     expire,
     purge,
+    purge_links,
     retry_deliverable,
 )
 from tallystick.testing.connector import HANG, ScriptedConnector
@@ -251,6 +254,29 @@ async def test_a_round_keeps_up_with_more_payments_and_elements_than_a_batch(wor
     assert (count, 0) == (await expire(world.platform), await expire(world.platform))
     await purge(world.platform)
     assert 0 == await world.store.transact(lambda books: books.purge_claims(world.clock.now(), count))
+
+
+async def test_links_that_are_over_go_in_steps_of_which_a_round_does_so_many(
+    world: MemoryPlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def give_out(books: Books) -> None:
+        for n in range(12):
+            await books.add_capability(replace(link, id=f"cap_{n}"))
+
+    link = Capability(
+        id="cap",
+        payment_id="pay_1",
+        kind=PageKind.PC,
+        sealed_key=b"k",
+        issued_at=world.clock.now(),
+        expires_at=Millis(world.clock.now() + 1_000),
+    )
+    monkeypatch.setattr(sweep, "LINKS", 3)
+    monkeypatch.setattr(sweep, "LINK_BATCHES", 3)
+    await world.store.transact(give_out)
+    assert 0 == await purge_links(world.platform)
+    await world.clock.advance(1_000)
+    assert [9, 3, 0] == [await purge_links(world.platform) for _ in range(3)]
 
 
 async def test_a_purge_forgets_nonces_only_when_no_message_with_them_is_fresh(world: MemoryPlatform) -> None:

@@ -135,8 +135,8 @@ class CapabilityBook(Protocol):
         """Store a changed one by compare-and-set on its state; True if it was `expected`."""
         ...
 
-    async def purge_capabilities(self, now: Millis) -> int:
-        """Delete those whose link and session are both over; returns how many went."""
+    async def purge_capabilities(self, now: Millis, limit: int) -> int:
+        """Delete at most `limit` whose link and session are both over; returns how many went."""
         ...
 
 

@@ -39,10 +39,10 @@ class MemoryCapabilities(MemoryBook):
         self._capabilities.put(capability.id, capability)
         return True
 
-    async def purge_capabilities(self, now: Millis) -> int:
-        """Delete those whose link and session are both over; returns how many went."""
+    async def purge_capabilities(self, now: Millis, limit: int) -> int:
+        """Delete at most `limit` whose link and session are both over; returns how many went."""
         rows = self._capabilities.rows()
-        over = [each.id for each in rows if each.expires_at <= now and (each.until or 0) <= now]
+        over = [each.id for each in rows if each.expires_at <= now and (each.until or 0) <= now][:limit]
         for capability_id in over:
             self._capabilities.drop(capability_id)
         return len(over)

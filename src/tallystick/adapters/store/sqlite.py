@@ -158,7 +158,7 @@ class SqliteStore:
         try:
             self._db.execute("BEGIN")  # one snapshot for all its statements
             try:
-                self._cache.refresh(self._db.execute("PRAGMA data_version").fetchone()[0])
+                self._cache.refresh(self._db)
                 self._books.ledger.begin(actor())
                 result = drive(work, self._books)
                 noted = self._books.ledger.end()
@@ -242,7 +242,7 @@ class SqliteStore:
     def _commit(self, batch: list[Waiting]) -> list[Outcome]:
         """Run a batch in the transaction begun and make it durable; raises sqlite3.Error when nothing of it counts."""
         try:
-            self._cache.refresh(self._db.execute("PRAGMA data_version").fetchone()[0])
+            self._cache.refresh(self._db)
             outcomes = [self._run(waiting) for waiting in batch]
             drafts = [draft for outcome in outcomes for draft in outcome.drafts]
             if drafts:

@@ -18,7 +18,11 @@ REPLACE = """
     UPDATE capability SET state = ?, session = ?, session_key = ?, device = ?, network = ?, started_at = ?, until = ?
     WHERE id = ? AND state = ?
 """
-PURGE = "DELETE FROM capability WHERE expires_at <= ?1 AND ifnull(until, 0) <= ?1"
+PURGE = """
+    DELETE FROM capability WHERE seq IN (
+      SELECT seq FROM capability WHERE expires_at <= ?1 AND ifnull(until, 0) <= ?1 ORDER BY expires_at LIMIT ?2
+    )
+"""
 
 
 class SqliteCapabilities(SqliteBook):
@@ -50,6 +54,6 @@ class SqliteCapabilities(SqliteBook):
         row = (*changing(capability), capability.id, expected.value)
         return self._db.execute(REPLACE, row).rowcount == 1
 
-    async def purge_capabilities(self, now: Millis) -> int:
-        """Delete those whose link and session are both over; returns how many went."""
-        return self._db.execute(PURGE, (now,)).rowcount
+    async def purge_capabilities(self, now: Millis, limit: int) -> int:
+        """Delete at most `limit` whose link and session are both over; returns how many went."""
+        return self._db.execute(PURGE, (now, limit)).rowcount

@@ -35,6 +35,6 @@ class PostgresCapabilities(PostgresBook):
         """Store a changed one by compare-and-set on its state; True if it was `expected`."""
         return await self._change("replace_capability", *changing(capability), capability.id, expected.value) == 1
 
-    async def purge_capabilities(self, now: Millis) -> int:
-        """Delete those whose link and session are both over; returns how many went."""
-        return await self._change("purge_capabilities", now)
+    async def purge_capabilities(self, now: Millis, limit: int) -> int:
+        """Delete at most `limit` whose link and session are both over; returns how many went."""
+        return await self._change("purge_capabilities", now, limit)

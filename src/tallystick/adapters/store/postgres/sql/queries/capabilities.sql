@@ -24,4 +24,8 @@ UPDATE capability SET state = $1, session = $2, session_key = $3, device = $4, n
 WHERE id = $8 AND state = $9
 
 -- name: purge_capabilities
-DELETE FROM capability WHERE expires_at <= $1 AND coalesce(until, 0) <= $1
+-- The array is made once: rows chosen by a subquery that is run for each row would pass the limit.
+DELETE FROM capability WHERE id = ANY (ARRAY(
+  SELECT id FROM capability WHERE expires_at <= $1 AND coalesce(until, 0) <= $1
+  ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+))
