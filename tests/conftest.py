@@ -1,5 +1,6 @@
 """What every test shares."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 
@@ -23,13 +24,21 @@ def soft_token(tmp_path_factory: pytest.TempPathFactory) -> SoftToken:
     return token
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let tests of the store run on whatever PostgreSQL somebody has, of another release or reached over TLS."""
+    parser.addoption(
+        "--database", metavar="DSN", help="a database that the tests may empty, instead of our own server's"
+    )
+
+
 @pytest.fixture(scope="session")
-def postgres_once() -> Iterator[PostgresDatabase]:
+def postgres_once(pytestconfig: pytest.Config) -> Iterator[PostgresDatabase]:
     """Start the one server of this process; its commits do not wait for the disk."""
-    with postgres_server(*FAST) as server:
-        database = PostgresDatabase(server)
+    with contextlib.ExitStack() as stack:
+        given = pytestconfig.getoption("--database")
+        database = PostgresDatabase(given or stack.enter_context(postgres_server(*FAST)).dsn)
+        stack.callback(database.close)
         yield database
-        database.close()
 
 
 @pytest.fixture

@@ -1,12 +1,13 @@
 """A PostgreSQL database for a test: one server for all, emptied before each."""
 
+from pathlib import Path
 from typing import Any, Final
 
 import psycopg
+import pytest
 
 from tallystick.adapters.store.postgres.migrate import migrate
 from tallystick.adapters.store.postgres.opening import Settings
-from tallystick.testing.postgres_server import PostgresServer
 
 SEEDS: Final = """
     INSERT INTO settings_version VALUES (1, 1);
@@ -18,11 +19,10 @@ SEEDS: Final = """
 class PostgresDatabase:
     """The one database; `settings` are those of a node, each test may open as many stores on it as it likes."""
 
-    def __init__(self, server: PostgresServer) -> None:
-        self.server = server
-        self.settings = Settings(dsn=server.dsn)
-        migrate(server.dsn)
-        self._connection: psycopg.Connection[Any] = psycopg.connect(server.dsn, autocommit=True)
+    def __init__(self, dsn: str) -> None:
+        self.settings = Settings(dsn=dsn)
+        migrate(dsn)
+        self._connection: psycopg.Connection[Any] = psycopg.connect(dsn, autocommit=True)
         tables = self.rows(
             "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'schema_migration'"
         )
@@ -42,5 +42,13 @@ class PostgresDatabase:
         self._connection.execute(statement.encode(), values)
 
     def close(self) -> None:
-        """Let the server go."""
+        """Let the database go."""
         self._connection.close()
+
+
+def programs_with_tls() -> Path:
+    """Return where the distribution's newest server is, which knows TLS; skips, saying so, where there is none."""
+    found = [each.parent for each in Path("/usr/lib/postgresql").glob("*/bin/postgres")]
+    if not found:
+        pytest.skip("no PostgreSQL of the distribution (apt-get install postgresql): no server that knows TLS")
+    return max(found, key=lambda programs: float(programs.parent.name))

@@ -6,13 +6,18 @@ wanted=""
 for pair in softhsm2-util:softhsm2 pebble:pebble testssl:testssl.sh chromium:chromium; do
   command -v "${pair%%:*}" >/dev/null || wanted="$wanted ${pair#*:}"
 done
+ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || wanted="$wanted postgresql"
 [ -n "$wanted" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || exit 0
 log=$(mktemp)
 export DEBIAN_FRONTEND=noninteractive
+# The tests start a PostgreSQL of their own: its package is not to make one of the machine's.
+clusters=/etc/postgresql-common/createcluster.d
+mkdir -p "$clusters" && echo "create_main_cluster = false" >"$clusters/tallystick-tests.conf"
 # One package that cannot be had does not keep the others away.
 apt-get update -qq >"$log" 2>&1
 for package in $wanted; do
   apt-get install -qq -y --no-install-recommends "$package" >>"$log" 2>&1 ||
     echo "$package cannot be installed here: the tests that need it are skipped"
 done
-rm -f "$log"
+rm -f "$log" "$clusters/tallystick-tests.conf"
+rmdir -p "$clusters" 2>/dev/null || true

@@ -65,7 +65,7 @@ async def test_the_doctor_knows_the_settings_and_the_schema_of_the_database(live
 async def lasting(tmp_path: Path) -> AsyncIterator[tuple[Live, PostgresServer]]:
     """Serve on a database whose commits wait for the disk, and which may be killed."""
     with postgres_server() as server:
-        database = PostgresDatabase(server)
+        database = PostgresDatabase(server.dsn)
         database.close()
         environ = {"TALLYSTICK_STORE__DSN": server.dsn}
         async with live_platform(tmp_path, settings=SETTINGS, environ=environ) as running:

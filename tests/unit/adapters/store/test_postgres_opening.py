@@ -27,12 +27,22 @@ def test_a_server_beyond_it_proves_its_name_by_a_certificate_of_the_authority_gi
     made = secured(dsn, CA)
     assert "sslmode=verify-full" in made
     assert f"sslrootcert={CA}" in made
+    assert "gssencmode=disable" in made, "Kerberos, where there is a ticket, would be taken instead"
 
 
 @pytest.mark.parametrize("mode", ["disable", "allow", "prefer", "require", "verify-ca"])
 def test_no_connection_string_weakens_that(mode: str) -> None:
     with pytest.raises(Misconfigured, match="weaken"):
         secured(f"host=db.example dbname=t sslmode={mode}", CA)
+
+
+def test_kerberos_is_not_taken_instead_even_when_asked_for() -> None:
+    assert "gssencmode=disable" in secured("host=db.example dbname=t gssencmode=require", CA)
+
+
+def test_where_a_host_is_comes_from_the_connection_string_alone() -> None:
+    assert "hostaddr=''" in secured("host=localhost dbname=t", None)
+    assert "hostaddr=127.0.0.1" in secured("host=localhost hostaddr=127.0.0.1 dbname=t", None)
 
 
 @pytest.mark.parametrize("dsn", ["dbname=t", "", "host=db.example port"])

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import psycopg
 
 from tallystick.adapters.store.postgres.statements import PACKAGE
+from tallystick.adapters.store.postgres.tls_faults import tls_fault
 from tallystick.errors import Misconfigured
 
 PHASES: Final = ("pre", "post")
@@ -56,7 +57,7 @@ def migrate(dsn: str, phases: Sequence[str] = PHASES) -> list[int]:
                 connection.execute("LOCK TABLE schema_migration IN EXCLUSIVE MODE")
                 return _apply(connection, phases)
     except psycopg.Error as error:
-        raise Misconfigured(f"the database cannot be brought up to date: {error.sqlstate or 'unreachable'}") from None
+        raise Misconfigured(f"the database cannot be brought up to date: {_reason(error)}") from None
 
 
 def unseen(seen: Collection[int], phase: str) -> list[int]:
@@ -72,7 +73,7 @@ def applied(dsn: str) -> list[int]:
     except psycopg.errors.UndefinedTable:
         return []
     except psycopg.Error as error:
-        raise Misconfigured(f"the database cannot be used: {error.sqlstate or 'it cannot be reached'}") from None
+        raise Misconfigured(f"the database cannot be used: {_reason(error)}") from None
 
 
 def _apply(connection: psycopg.Connection[Any], phases: Sequence[str]) -> list[int]:
@@ -95,3 +96,7 @@ def _seen(connection: psycopg.Connection[Any]) -> set[int]:
     if any(rows[number] == "post" for number in unknown):
         raise Misconfigured("the database no longer has what this release uses: run a newer release")
     return set(rows)
+
+
+def _reason(error: psycopg.Error) -> str:
+    return error.sqlstate or tls_fault(error) or "it cannot be reached"

@@ -10,6 +10,7 @@ from psycopg import conninfo
 
 from tallystick.adapters.store.postgres.link import Link
 from tallystick.adapters.store.postgres.migrate import unseen
+from tallystick.adapters.store.postgres.tls_faults import tls_fault
 from tallystick.errors import Misconfigured, StoreFailed
 
 CONNECT_TIMEOUT_S: Final = 5  # s to open a connection
@@ -50,8 +51,9 @@ class Settings(Struct, frozen=True, kw_only=True):
 def secured(dsn: str, ca: Path | None) -> str:
     """Return the connection string that checks who the server is; raises Misconfigured when it cannot.
 
-    1. It names a host: libpq would else take one from the environment.
-    2. A server beyond this machine proves itself over TLS by a certificate of `ca` for the host's name.
+    1. It names a host, and is the only one that says where that is: libpq would else look into the environment.
+    2. A server beyond this machine proves itself over TLS by a certificate of `ca` for the host's name. Kerberos, which
+       libpq would take instead where it can, is left out.
     """
     try:
         given = conninfo.conninfo_to_dict(dsn)
@@ -65,6 +67,7 @@ def secured(dsn: str, ca: Path | None) -> str:
         "target_session_attrs": "read-write",
         "keepalives_idle": KEEPALIVE_S,
         "tcp_user_timeout": int(ANSWER_TIMEOUT_S * 1_000),
+        "hostaddr": "",
         **given,
         "connect_timeout": CONNECT_TIMEOUT_S,
         "application_name": "tallystick",
@@ -75,7 +78,12 @@ def secured(dsn: str, ca: Path | None) -> str:
             raise Misconfigured("the database is on another machine: [store] ca must name who certified it")
         if given.get("sslmode") not in {None, "verify-full"}:
             raise Misconfigured("the connection string of [store] may not weaken sslmode=verify-full")
-        wanted |= {"sslmode": "verify-full", "sslrootcert": str(ca), "ssl_min_protocol_version": "TLSv1.2"}
+        wanted |= {
+            "sslmode": "verify-full",
+            "sslrootcert": str(ca),
+            "ssl_min_protocol_version": "TLSv1.2",
+            "gssencmode": "disable",
+        }
     return conninfo.make_conninfo("", **wanted)
 
 
@@ -88,7 +96,7 @@ async def open_link(settings: Settings) -> Link:
     try:
         connection: psycopg.AsyncConnection[Any] = await psycopg.AsyncConnection.connect(settings.dsn, autocommit=True)
     except (psycopg.Error, OSError) as error:
-        raise StoreFailed(f"the database cannot be reached: {type(error).__name__}") from None
+        raise StoreFailed(f"the database cannot be reached: {tls_fault(error) or type(error).__name__}") from None
     try:
         await connection.execute(_SESSION)
     except psycopg.Error as error:
@@ -98,10 +106,11 @@ async def open_link(settings: Settings) -> Link:
 
 
 async def require_schema(settings: Settings) -> None:
-    """Refuse to work on a schema that this release does not know; Misconfigured.
+    """Refuse to work on a server that is not trusted, or on a schema that this release does not know; Misconfigured.
 
     A `post` migration may be missing, since the release before may still run; one that is unknown is of a later release
-    and was applied when this one no longer ran, or is a `pre` that leaves it working.
+    and was applied when this one no longer ran, or is a `pre` that leaves it working. Raises StoreFailed when there is
+    no answer.
     """
     try:
         async with await psycopg.AsyncConnection.connect(settings.dsn, autocommit=True) as connection:
@@ -110,6 +119,8 @@ async def require_schema(settings: Settings) -> None:
     except psycopg.errors.UndefinedTable:
         seen = set()
     except (psycopg.Error, OSError) as error:
+        if (fault := tls_fault(error)) is not None:
+            raise Misconfigured(f"the database cannot be reached: {fault}") from None
         raise StoreFailed(f"the database cannot be reached: {type(error).__name__}") from None
     if unseen(seen, "pre"):
         raise Misconfigured("the database lacks migrations of this release: run tallystick store migrate")

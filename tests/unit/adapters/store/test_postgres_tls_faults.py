@@ -1,0 +1,44 @@
+"""What an operator is told of a connection that TLS kept from coming about: texts of libpq 18, seen at a server."""
+
+import psycopg
+import pytest
+
+from tallystick.adapters.store.postgres.tls_faults import tls_fault
+
+FAILED = 'connection failed: connection to server at "127.0.0.1", port 5432 failed: '
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("server does not support SSL, but SSL was required", "set ssl = on"),
+        ("SSL error: certificate verify failed", "put that authority's root there"),
+        ('server certificate for "a.example" does not match host name "b.example"', "certify it for the host"),
+        ('root certificate file "/srv/hunter2.pem" does not exist\nEither provide the file, …', "put the root"),
+        ('could not read root certificate file "/srv/hunter2.pem": no certificate or crl found', "put the root"),
+        ('could not load private key file "/srv/hunter2.key": key values mismatch', "of mode 0600"),
+        ('certificate present, but not private key file "/srv/hunter2.key"', "of mode 0600"),
+        ('private key file "/srv/hunter2.key" has group or world access; file must have …', "of mode 0600"),
+        ("SSL error: tlsv1 alert protocol version\nThis may indicate that …", "no TLS 1.2 or later"),
+        ("invalid SSL protocol version range", "correct ssl_max_protocol_version"),
+        ("SSL error: tlsv1 alert unknown ca", "or let ssl_ca_file know it"),
+        ("SSL error: ssl/tls alert certificate expired", "refuses the certificate in sslcert"),
+        ("FATAL:  connection requires a valid client certificate", "name one in sslcert and sslkey"),
+    ],
+)
+def test_a_fault_of_tls_is_told_with_its_remedy_and_without_the_drivers_text(said: str, told: str) -> None:
+    found = tls_fault(psycopg.OperationalError(FAILED + said))
+
+    assert found is not None
+    assert told in found
+    assert "hunter2" not in found
+
+
+def test_of_several_hosts_the_one_that_is_not_trusted_is_told_of() -> None:
+    said = "Connection refused\nMultiple connection attempts failed. All failures were:\n- host: 'a', …: "
+    assert tls_fault(psycopg.OperationalError(f"{FAILED}{said}SSL error: certificate verify failed")) is not None
+
+
+@pytest.mark.parametrize("said", ["Connection refused", 'FATAL:  password authentication failed for user "node"'])
+def test_another_fault_is_no_fault_of_tls(said: str) -> None:
+    assert tls_fault(psycopg.OperationalError(FAILED + said)) is None
