@@ -20,7 +20,7 @@ PHASES_FROM: Final = 21  # number of the script from which on the database notes
 BUSY_TIMEOUT_S: Final = 5.0  # s to wait for another process (the CLI) that writes to the same file
 WAL_PAGES: Final = 8_000  # pages of 4 KiB in the log before SQLite moves them into the database; fewer cost more writes
 WAL_MAX: Final = 64 * 1024 * 1024  # bytes the log may keep on disk after such a move
-CACHE_KIB: Final = 32 * 1024  # KiB of pages kept in memory
+CACHE_KIB: Final = 4 * 1024  # KiB of pages kept in memory: a commit that split a page walks all of them
 
 SETTINGS = (
     "journal_mode = WAL",
