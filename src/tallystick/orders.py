@@ -28,7 +28,7 @@ from tallystick.errors import AlreadyFinal, FieldInvalid, FieldNotAllowed, Forbi
 from tallystick.messages import count_message
 from tallystick.path import Accepted, Platform
 from tallystick.routing.model import BackEnd
-from tallystick.runtime import Millis, new_id
+from tallystick.runtime import Millis, dated_id
 from tallystick.security.idempotency import answer_once
 from tallystick.security.model import Arrival, Sender
 from tallystick.security.ports import Purpose
@@ -228,7 +228,7 @@ def _plan(platform: Platform, new: NewPayment, owner: str, now: Millis) -> tuple
         contact = normal_contact(contact)
     code = new_code(platform.randomness)
     payment = Payment(
-        id=new_id("pay", platform.randomness),
+        id=dated_id("pay", platform.randomness, now),
         policy=policy.name,
         element=code_element(platform.keyring.readable(Purpose.BLIND_INDEX), code),
         claimed=True,

@@ -37,7 +37,7 @@ from tallystick.delivery.ports import Connector, Connectors, OwnNode, RecoveryKe
 from tallystick.errors import CredentialRefused, Forbidden, KeyUnknown, NoRoute, NotFound, NotSent, TooMany, Unavailable
 from tallystick.routing.decide import decide
 from tallystick.routing.model import BackEnd, Decision, RoutingTable
-from tallystick.runtime import Clock, Millis, Randomness, new_id
+from tallystick.runtime import Clock, Millis, Randomness, dated_id
 from tallystick.secret import Secret
 from tallystick.security.idempotency import answer_once
 from tallystick.security.model import Arrival, Sender
@@ -157,7 +157,7 @@ async def accept_opened(platform: Platform, opened: Opened, *, channel: Channel,
         part=part,
         element=taken.element,
         order=taken.values.order,
-        new_payment=new_id("pay", platform.randomness),
+        new_payment=dated_id("pay", platform.randomness, at),
         named_payment=payment.id if payment else None,
         independence=platform.independence,
     )
@@ -384,7 +384,7 @@ def _bound(payment: Payment | None) -> tuple[str, ...]:
 def _part(
     platform: Platform, taken: Intake, bound: tuple[str, ...], channel_id: str, certificate: str, at: Millis
 ) -> Part:
-    epoch, part_id = platform.epochs.current(at), new_id("part", platform.randomness)
+    epoch, part_id = platform.epochs.current(at), dated_id("part", platform.randomness, at)
     values = structs.replace(taken.values, bound=bound)
     return Part(
         id=part_id,

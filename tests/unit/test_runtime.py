@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tallystick.runtime import SystemClock, SystemRandomness, beside, new_id, random_digits
+from tallystick.runtime import Millis, SystemClock, SystemRandomness, beside, dated_id, new_id, random_digits
 from tallystick.testing.clock import START, SeededRandomness, VirtualClock
 
 
@@ -13,6 +13,16 @@ def test_an_id_has_its_prefix_and_128_random_bits() -> None:
     made = {new_id("pay", SystemRandomness()) for _ in range(100)}
     assert 100 == len(made)
     assert all(re.fullmatch(r"pay_[0-9a-f]{32}", one) for one in made)
+
+
+def test_dated_ids_look_like_others_and_those_of_a_second_stand_together_at_few_places() -> None:
+    made = {dated_id("pay", SystemRandomness(), Millis(1_790_000_000_000 + ms)) for ms in range(1_000)}
+    assert 1_000 == len(made)
+    assert all(re.fullmatch(r"pay_[0-9a-f]{32}", one) for one in made)
+    assert {f"{1_790_000_000:08x}"} == {one[5:13] for one in made}
+    assert set("0123") == {one[4] for one in made}
+    later = dated_id("pay", SystemRandomness(), Millis(1_790_000_001_000))
+    assert all(one < later for one in made if one[4] == later[4])
 
 
 def test_random_digits_keep_their_leading_zeros() -> None:

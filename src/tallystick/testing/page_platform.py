@@ -10,7 +10,7 @@ from tallystick.assembly.facts import Order
 from tallystick.assembly.model import Claim, Payment
 from tallystick.channels.model import PageKind
 from tallystick.delivery.books import Books
-from tallystick.runtime import Millis, new_id
+from tallystick.runtime import Millis, dated_id
 from tallystick.sdk.pages import Answer, PageVisitor
 from tallystick.sdk.requests import Request
 from tallystick.security.ports import Purpose
@@ -60,7 +60,7 @@ class PagePlatform:
         keys = platform.keyring.readable(Purpose.BLIND_INDEX)
         element = code_element(keys, code or new_code(platform.randomness))
         payment = Payment(
-            id=new_id("pay", platform.randomness),
+            id=dated_id("pay", platform.randomness, now),
             policy=policy,
             element=element,
             claimed=True,
