@@ -2,8 +2,8 @@
 
 The rows are copies of a real payment's, with ids and digests of their own spread evenly over all values: so they are
 written in the order of every index, which is fast, while new payments fall between them, where the time in their ids
-says, which is what an index of that size costs. The audit chain grows by as many entries as a payment leaves; its hashes are random, for
-nothing here verifies the chain.
+says, which is what an index of that size costs. The audit chain grows by as many entries as a payment leaves; its
+hashes are random, for nothing here verifies the chain.
 """
 
 import sqlite3

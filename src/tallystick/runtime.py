@@ -71,8 +71,8 @@ def new_id(prefix: str, randomness: Randomness) -> str:
 def dated_id(prefix: str, randomness: Randomness, at: Millis) -> str:
     """Make an id of a row that stays: a digit below PLACES, the second it was made, and 92 random bits.
 
-    Rows made together stand together in every index, however many there are (docs/decisions/0032-ids-that-keep-time.md).
-    Looks like that of `new_id`; like that one it names something and opens nothing.
+    Rows made together stand together in every index, however many there are (decision 0032). Looks like that of
+    `new_id`; like that one it names something and opens nothing.
     """
     token = randomness.token(ID_BYTES)
     return f"{prefix}_{token[0] % PLACES}{at // 1_000:0{SECOND_DIGITS}x}{token.hex()[1 + SECOND_DIGITS :]}"

@@ -31,10 +31,8 @@ KEYS_EVERY: Final = 20  # rounds between looks at the keys' ages
 HEALTH: Final = "health"  # chore of one node at a time: two would contradict each other
 PURGE_ROWS: Final = 5_000  # rows one purge deletes at most: 10,000 a second, more than one node makes
 
-LINKS: Final = 1_000  # links to payers' pages one transaction deletes at most
-LINK_BATCHES: Final = (
-    20  # such transactions of one round, of KEYS_EVERY: 2,000 links a second, more than one node makes
-)
+PAGES: Final = 1_000  # links to payers' pages, or sign-ups, that one transaction deletes at most
+PAGE_BATCHES: Final = 20  # such transactions of each kind in a round, of KEYS_EVERY: 2,000 a second, more than are made
 
 _log = logging.getLogger(__name__)
 
@@ -198,15 +196,21 @@ async def purge(platform: Platform) -> None:
     await platform.store.transact(work)
 
 
-async def purge_links(platform: Platform) -> int:
-    """Delete links to payers' pages that are over, as their sessions are; returns how many went.
+async def purge_pages(platform: Platform) -> int:
+    """Delete links to payers' pages that are over, as their sessions are, and sign-ups; returns how many went.
 
     Others write between the batches, as with `expire`.
     """
-    now, gone = platform.clock.now(), 0
-    for _ in range(LINK_BATCHES):
-        found = await platform.store.transact(lambda books: books.purge_capabilities(now, LINKS))
+    now = platform.clock.now()
+    links = await _in_batches(platform, lambda books: books.purge_capabilities(now, PAGES))
+    return links + await _in_batches(platform, lambda books: books.purge_sign_ups(now, PAGES))
+
+
+async def _in_batches(platform: Platform, delete: Callable[[Books], Awaitable[int]]) -> int:
+    gone = 0
+    for _ in range(PAGE_BATCHES):
+        found = await platform.store.transact(delete)
         gone += found
-        if found < LINKS:
+        if found < PAGES:
             break
     return gone

@@ -1,4 +1,4 @@
-"""What every store promises about links to payers' pages."""
+"""What every store promises about links to payers' pages, and how it forgets sign-ups made there."""
 
 import asyncio
 from typing import Any
@@ -10,6 +10,7 @@ from store_samples import AnyStore, payment
 from tallystick.channels.model import Capability, CapabilityState, PageKind
 from tallystick.errors import AlreadyExists
 from tallystick.runtime import Millis
+from tallystick.vault.model import SignUp
 
 
 def capability(capability_id: str = "cap_1", **fields: Any) -> Capability:
@@ -77,6 +78,15 @@ async def test_a_purge_takes_links_that_are_over_up_to_its_limit_and_counts_none
 
     assert [2, 2, 1, 0] == [await purge() for _ in range(4)]
     assert ["cap_open"] == [each.id for each in await store.read(lambda books: books.capabilities_of("pay_1"))]
+
+
+async def test_a_purge_takes_sign_ups_that_are_over_up_to_its_limit(store: AnyStore) -> None:
+    for number in range(4):
+        waiting = SignUp(id=f"su_{number}", epoch="ep_1", sealed=b"s", expires_at=Millis(4_998 + number))
+        await store.transact(lambda books, waiting=waiting: books.add_sign_up(waiting))
+    gone = [await store.transact(lambda books: books.purge_sign_ups(Millis(5_000), 2)) for _ in range(3)]
+    assert [2, 1, 0] == gone
+    assert (await store.read(lambda books: books.sign_up("su_3"))) is not None
 
 
 async def test_a_changed_link_keeps_what_it_was_issued_for(store: AnyStore) -> None:

@@ -21,7 +21,7 @@ from tallystick.sweep import (
     Sweep,
     expire,
     purge,
-    purge_links,
+    purge_pages,
     retry_deliverable,
 )
 from tallystick.testing.connector import HANG, ScriptedConnector
@@ -271,12 +271,12 @@ async def test_links_that_are_over_go_in_steps_of_which_a_round_does_so_many(
         issued_at=world.clock.now(),
         expires_at=Millis(world.clock.now() + 1_000),
     )
-    monkeypatch.setattr(sweep, "LINKS", 3)
-    monkeypatch.setattr(sweep, "LINK_BATCHES", 3)
+    monkeypatch.setattr(sweep, "PAGES", 3)
+    monkeypatch.setattr(sweep, "PAGE_BATCHES", 3)
     await world.store.transact(give_out)
-    assert 0 == await purge_links(world.platform)
+    assert 0 == await purge_pages(world.platform)
     await world.clock.advance(1_000)
-    assert [9, 3, 0] == [await purge_links(world.platform) for _ in range(3)]
+    assert [9, 3, 0] == [await purge_pages(world.platform) for _ in range(3)]
 
 
 async def test_a_purge_forgets_nonces_only_when_no_message_with_them_is_fresh(world: MemoryPlatform) -> None:

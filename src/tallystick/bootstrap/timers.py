@@ -17,7 +17,7 @@ from tallystick.outcomes.courier import Courier
 from tallystick.outcomes.send import Sender
 from tallystick.path import Platform
 from tallystick.runtime import beside
-from tallystick.sweep import Sweep, purge_links
+from tallystick.sweep import Sweep, purge_pages
 
 CHECKPOINT_EVERY_MS: Final = limits.EPOCH_MS  # ms until the store's log, with old images of erased parts, is emptied
 REWRAP_PAUSE_S: Final = 0.05  # s between two batches: about 2,000 payers a second beside the traffic
@@ -95,8 +95,7 @@ async def sweeping(platform: Platform, desk: Office, *, timers: bool) -> AsyncIt
 
     async def purge_unused() -> None:
         await desk.store.transact(lambda books: books.purge_enrolments(desk.clock.now()))
-        await purge_links(platform)
-        await desk.store.transact(lambda books: books.purge_sign_ups(desk.clock.now()))
+        await purge_pages(platform)
 
     shared = (keep_revocation_list, purge_unused) if timers else ()
     sweep = Sweep(

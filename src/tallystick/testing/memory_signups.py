@@ -29,9 +29,9 @@ class MemorySignUps(MemoryBook):
         self._sign_ups.drop(sign_up_id)
         return found
 
-    async def purge_sign_ups(self, now: Millis) -> int:
-        """Delete those whose time is over; returns how many went."""
-        over = [each.id for each in self._sign_ups.rows() if each.expires_at <= now]
+    async def purge_sign_ups(self, now: Millis, limit: int) -> int:
+        """Delete at most `limit` whose time is over; returns how many went."""
+        over = [each.id for each in self._sign_ups.rows() if each.expires_at <= now][:limit]
         for sign_up_id in over:
             self._sign_ups.drop(sign_up_id)
         return len(over)

@@ -91,8 +91,8 @@ class SignUpBook(Protocol):
         """Delete one; True for the one caller that found it."""
         ...
 
-    async def purge_sign_ups(self, now: Millis) -> int:
-        """Delete those whose time is over; returns how many went."""
+    async def purge_sign_ups(self, now: Millis, limit: int) -> int:
+        """Delete at most `limit` whose time is over; returns how many went."""
         ...
 
 

@@ -208,7 +208,7 @@ class SqliteStore:
         self._committing = True
         try:
             outcomes = self._commit(batch) if failure is None else [Outcome(error=failure) for _ in batch]
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - nothing of the batch counts, whatever undid it: its callers hear of it
             outcomes = [Outcome(error=failed(error)) for _ in batch]
         finally:
             self._committing = False
@@ -274,8 +274,8 @@ class SqliteStore:
         return outcome
 
 
-def failed(error: sqlite3.Error) -> StoreFailed:
-    """Translate a database error; its own text is left out, for it may quote a row."""
+def failed(error: Exception) -> StoreFailed:
+    """Translate an error, of the database as a rule; its own text is left out, for it may quote a row."""
     failure = StoreFailed(f"the database refused: {getattr(error, 'sqlite_errorname', type(error).__name__)}")
     failure.__cause__ = error
     return failure

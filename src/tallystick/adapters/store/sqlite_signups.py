@@ -8,7 +8,9 @@ from tallystick.vault.model import SignUp
 ADD = "INSERT INTO sign_up (id, epoch, sealed, expires_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
 FIND = "SELECT id, epoch, sealed, expires_at FROM sign_up WHERE id = ?"
 DROP = "DELETE FROM sign_up WHERE id = ?"
-PURGE = "DELETE FROM sign_up WHERE expires_at <= ?"
+PURGE = """
+    DELETE FROM sign_up WHERE id IN (SELECT id FROM sign_up WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)
+"""
 
 
 class SqliteSignUps(SqliteBook):
@@ -28,6 +30,6 @@ class SqliteSignUps(SqliteBook):
         """Delete one; True for the one caller that found it."""
         return bool(self._db.execute(DROP, (sign_up_id,)).rowcount)
 
-    async def purge_sign_ups(self, now: Millis) -> int:
-        """Delete those whose time is over; returns how many went."""
-        return self._db.execute(PURGE, (now,)).rowcount
+    async def purge_sign_ups(self, now: Millis, limit: int) -> int:
+        """Delete at most `limit` whose time is over; returns how many went."""
+        return self._db.execute(PURGE, (now, limit)).rowcount

@@ -177,6 +177,22 @@ async def test_when_the_commit_fails_every_work_of_the_batch_fails_and_nothing_c
     await store.transact(lambda books: books.add_payment(payment("pay_3")))
 
 
+async def test_whatever_undoes_a_batch_its_callers_hear_of_it_and_the_store_goes_on(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("a row that cannot be: 6212")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store._books, "chain_up", broken)
+        async with asyncio.timeout(5):
+            with pytest.raises(StoreFailed, match="ValueError") as failure:
+                await store.transact(lambda books: books.add_payment(payment("pay_1")))
+    assert "6212" not in str(failure.value)
+    assert await store.transact(lambda books: books.recent_payments(9)) == []
+    await store.transact(lambda books: books.add_payment(payment("pay_2")))
+
+
 async def test_a_full_disk_fails_what_does_not_fit_and_the_store_goes_on(store: SqliteStore) -> None:
     pages = store._db.execute("PRAGMA page_count").fetchone()[0]
     store._db.execute(f"PRAGMA max_page_count = {pages + 2}")

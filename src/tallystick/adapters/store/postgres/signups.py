@@ -23,6 +23,6 @@ class PostgresSignUps(PostgresBook):
         """Delete one; True for the one caller that found it."""
         return await self._change("drop_sign_up", sign_up_id) == 1
 
-    async def purge_sign_ups(self, now: Millis) -> int:
-        """Delete those whose time is over; returns how many went."""
-        return await self._change("purge_sign_ups", now)
+    async def purge_sign_ups(self, now: Millis, limit: int) -> int:
+        """Delete at most `limit` whose time is over; returns how many went."""
+        return await self._change("purge_sign_ups", now, limit)

@@ -8,4 +8,7 @@ SELECT id, epoch, sealed, expires_at FROM sign_up WHERE id = $1
 DELETE FROM sign_up WHERE id = $1
 
 -- name: purge_sign_ups
-DELETE FROM sign_up WHERE expires_at <= $1
+-- The array is made once: see purge_capabilities.
+DELETE FROM sign_up WHERE id = ANY (ARRAY(
+  SELECT id FROM sign_up WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+))
