@@ -7,7 +7,7 @@ from typing import Any, Final
 import psycopg
 
 from tallystick.adapters.store.examination import Examined
-from tallystick.adapters.store.postgres.tls_faults import tls_fault
+from tallystick.adapters.store.postgres.faults import connection_fault
 from tallystick.errors import StoreFailed
 
 SAFE: Final = {
@@ -50,5 +50,5 @@ def examining(dsn: str) -> Iterator[Examined]:
             connection.execute("SET default_transaction_read_only = on")
             yield PostgresExamined(connection)
     except psycopg.Error as error:
-        reason = error.sqlstate or tls_fault(error) or type(error).__name__
+        reason = error.sqlstate or connection_fault(error) or type(error).__name__
         raise StoreFailed(f"the database cannot be looked at: {reason}") from None

@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
+from tallystick.adapters.store.postgres.faults import connection_fault
 from tallystick.adapters.store.postgres.statements import PACKAGE
-from tallystick.adapters.store.postgres.tls_faults import tls_fault
 from tallystick.errors import Misconfigured
 
 PHASES: Final = ("pre", "post")
@@ -99,4 +99,4 @@ def _seen(connection: psycopg.Connection[Any]) -> set[int]:
 
 
 def _reason(error: psycopg.Error) -> str:
-    return error.sqlstate or tls_fault(error) or "it cannot be reached"
+    return error.sqlstate or connection_fault(error) or "it cannot be reached"

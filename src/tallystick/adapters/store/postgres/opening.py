@@ -8,9 +8,9 @@ import psycopg
 from msgspec import Struct
 from psycopg import conninfo
 
+from tallystick.adapters.store.postgres.faults import connection_fault
 from tallystick.adapters.store.postgres.link import Link
 from tallystick.adapters.store.postgres.migrate import unseen
-from tallystick.adapters.store.postgres.tls_faults import tls_fault
 from tallystick.errors import Misconfigured, StoreFailed
 
 CONNECT_TIMEOUT_S: Final = 5  # s to open a connection
@@ -96,7 +96,9 @@ async def open_link(settings: Settings) -> Link:
     try:
         connection: psycopg.AsyncConnection[Any] = await psycopg.AsyncConnection.connect(settings.dsn, autocommit=True)
     except (psycopg.Error, OSError) as error:
-        raise StoreFailed(f"the database cannot be reached: {tls_fault(error) or type(error).__name__}") from None
+        raise StoreFailed(
+            f"the database cannot be reached: {connection_fault(error) or type(error).__name__}"
+        ) from None
     try:
         await connection.execute(_SESSION)
     except psycopg.Error as error:
@@ -106,8 +108,9 @@ async def open_link(settings: Settings) -> Link:
 
 
 async def require_schema(settings: Settings) -> None:
-    """Refuse to work on a server that is not trusted, or on a schema that this release does not know; Misconfigured.
+    """Refuse to work where an operator has something to mend; Misconfigured names it.
 
+    The server is not trusted or does not let this node in, or the schema is one that this release does not know.
     A `post` migration may be missing, since the release before may still run; one that is unknown is of a later release
     and was applied when this one no longer ran, or is a `pre` that leaves it working. Raises StoreFailed when there is
     no answer.
@@ -119,7 +122,7 @@ async def require_schema(settings: Settings) -> None:
     except psycopg.errors.UndefinedTable:
         seen = set()
     except (psycopg.Error, OSError) as error:
-        if (fault := tls_fault(error)) is not None:
+        if (fault := connection_fault(error)) is not None:
             raise Misconfigured(f"the database cannot be reached: {fault}") from None
         raise StoreFailed(f"the database cannot be reached: {type(error).__name__}") from None
     if unseen(seen, "pre"):

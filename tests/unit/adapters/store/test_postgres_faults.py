@@ -1,9 +1,9 @@
-"""What an operator is told of a connection that TLS kept from coming about: texts of libpq 18, seen at a server."""
+"""What an operator is told of a connection that did not come about: texts of libpq 18, seen at a server."""
 
 import psycopg
 import pytest
 
-from tallystick.adapters.store.postgres.tls_faults import tls_fault
+from tallystick.adapters.store.postgres.faults import connection_fault
 
 FAILED = 'connection failed: connection to server at "127.0.0.1", port 5432 failed: '
 
@@ -23,11 +23,17 @@ FAILED = 'connection failed: connection to server at "127.0.0.1", port 5432 fail
         ("invalid SSL protocol version range", "correct ssl_max_protocol_version"),
         ("SSL error: tlsv1 alert unknown ca", "or let ssl_ca_file know it"),
         ("SSL error: ssl/tls alert certificate expired", "refuses the certificate in sslcert"),
+        ('FATAL:  password authentication failed for user "hunter2"', "the role or the password"),
+        ('FATAL:  role "hunter2" does not exist', "create it with LOGIN"),
+        ('FATAL:  role "hunter2" is not permitted to log in', "create it with LOGIN"),
+        ('FATAL:  database "hunter2" does not exist', "create it, or name another"),
+        ('FATAL:  permission denied for database "hunter2"', "not for this role"),
+        ('FATAL:  no pg_hba.conf entry for host "::1", user "hunter2", database "x", no encryption', "pg_hba.conf"),
         ("FATAL:  connection requires a valid client certificate", "name one in sslcert and sslkey"),
     ],
 )
-def test_a_fault_of_tls_is_told_with_its_remedy_and_without_the_drivers_text(said: str, told: str) -> None:
-    found = tls_fault(psycopg.OperationalError(FAILED + said))
+def test_a_fault_is_told_with_its_remedy_and_without_the_drivers_text(said: str, told: str) -> None:
+    found = connection_fault(psycopg.OperationalError(FAILED + said))
 
     assert found is not None
     assert told in found
@@ -36,9 +42,9 @@ def test_a_fault_of_tls_is_told_with_its_remedy_and_without_the_drivers_text(sai
 
 def test_of_several_hosts_the_one_that_is_not_trusted_is_told_of() -> None:
     said = "Connection refused\nMultiple connection attempts failed. All failures were:\n- host: 'a', …: "
-    assert tls_fault(psycopg.OperationalError(f"{FAILED}{said}SSL error: certificate verify failed")) is not None
+    assert connection_fault(psycopg.OperationalError(f"{FAILED}{said}SSL error: certificate verify failed")) is not None
 
 
-@pytest.mark.parametrize("said", ["Connection refused", 'FATAL:  password authentication failed for user "node"'])
-def test_another_fault_is_no_fault_of_tls(said: str) -> None:
-    assert tls_fault(psycopg.OperationalError(FAILED + said)) is None
+@pytest.mark.parametrize("said", ["Connection refused", "FATAL:  the database system is starting up"])
+def test_what_no_operator_has_to_mend_is_no_fault(said: str) -> None:
+    assert connection_fault(psycopg.OperationalError(FAILED + said)) is None
