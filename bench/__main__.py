@@ -37,7 +37,7 @@ PARTS: dict[str, Part] = {
     "growth": lambda given: growth(given.finished, given.open_beside, given.payments // 2),
 }
 FILES = {"efficiency": "latest"}
-ON_POSTGRES = ("efficiency", "open_loop")  # parts that `--all` measures with that store as well
+ON_POSTGRES = ("efficiency", "open_loop", "workers")  # parts that `--all` measures with that store as well
 
 
 async def run(given: argparse.Namespace) -> int:

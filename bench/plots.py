@@ -23,10 +23,15 @@ STORES = ("", "-postgres")
 BLUE, ORANGE, GREEN, GREY = "#2563a8", "#c8641b", "#3a7d44", "#8a8a8a"
 
 
+def with_each_store(name: str) -> list[tuple[str, dict[str, Any]]]:
+    """Read the results of one part with each store it was measured with."""
+    found = [(store.removeprefix("-") or "sqlite", read(f"{name}{store}")) for store in STORES]
+    return [(store, result) for store, result in found if result is not None]
+
+
 def capacity() -> Figure | None:
     """Floor and cost of a payment, and the rest: what is ours to cut."""
-    found = [(store.removeprefix("-") or "sqlite", read(f"latest{store}")) for store in STORES]
-    rows = [(name, result) for name, result in found if result is not None]
+    rows = with_each_store("latest")
     if not rows:
         return None
     figure, axes = plt.subplots(figsize=(SIZE[0], 2.0 + 0.8 * len(rows)), layout="constrained")
@@ -98,13 +103,14 @@ def size_name(row: dict[str, Any]) -> str:
 
 def workers() -> Figure | None:
     """CPU of a payment by the number of workers."""
-    result = read("workers")
-    if result is None:
+    rows = with_each_store("workers")
+    if not rows:
         return None
-    figure, axes = plt.subplots(figsize=(SIZE[0] / 2, SIZE[1]))
-    counts = [str(row["workers"]) for row in result["by_workers"]]
-    axes.bar(counts, [row["cpu_us"] for row in result["by_workers"]], color=GREEN)
-    axes.set(xlabel="workers", ylabel="µs of CPU for one payment", title=f"More workers ({result['commit']})")
+    figure, panels = plt.subplots(1, len(rows), figsize=SIZE, sharey=True, squeeze=False)
+    for axes, (name, result) in zip(panels[0], rows, strict=True):
+        counts = [str(row["workers"]) for row in result["by_workers"]]
+        axes.bar(counts, [row["cpu_us"] for row in result["by_workers"]], color=GREEN)
+        axes.set(xlabel="workers", ylabel="µs of CPU for one payment", title=f"{name} ({result['commit']})")
     return figure
 
 

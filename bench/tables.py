@@ -47,9 +47,10 @@ def latency() -> Iterator[Row]:
 
 def others() -> Iterator[Row]:
     """Workers, logins, memory, growth and soak."""
-    if (found := read("workers")) is not None:
-        value = ", ".join(f"{row['workers']}: {row['cost_to_one']:.2f}" for row in found["by_workers"])
-        yield "CPU of a payment by workers, to that of one", value, found
+    for store, name in (("", "SQLite"), ("-postgres", "PostgreSQL")):
+        if (found := read(f"workers{store}")) is not None:
+            value = ", ".join(f"{row['workers']}: {row['cost_to_one']:.2f}" for row in found["by_workers"])
+            yield f"CPU of a payment by workers, to that of one, {name}", value, found
     if (found := read("login")) is not None:
         value = f"{found['payments_per_s']:.0f}/s; {found['cpu_us'] / 1000:.1f} ms of CPU, "
         yield "login payments (embodiment 2)", value + f"{found['cpu_us_first_process']:.0f} µs where it serves", found

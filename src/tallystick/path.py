@@ -214,7 +214,8 @@ async def carry(platform: Platform, payment_id: str) -> None:
 
 
 async def _load(books: Books, payment_id: str) -> tuple[Payment | None, list[Part], RoutingTable]:
-    return await books.payment(payment_id), await books.sealed_parts(payment_id), await books.routing_table()
+    table = await books.routing_table()  # kept, as a rule: whether it is the newest is asked with what follows
+    return await books.payment(payment_id), await books.sealed_parts(payment_id), table
 
 
 def _route(

@@ -61,6 +61,13 @@ async def test_counts_of_a_limit_at_every_node_add_up(nodes: Nodes) -> None:
     assert [2 * n for n in range(1, OFTEN + 1)] == sorted(totals)
 
 
+async def test_counts_that_nodes_add_to_in_any_order_lose_nothing(nodes: Nodes) -> None:
+    usual = {"kind": LimitKind.CHANNEL, "window": 1, "ends_at": at(5_000), "count": 2}
+    rows = [Tally(subject=bytes([n]), **usual) for n in range(20)]
+    await at_once(nodes, lambda books, n: books.add_tallies(rows if n % 2 else rows[::-1]))
+    assert {2 * OFTEN} == {each.count for each in await nodes[0].read(lambda books: books.tallies(at(0)))}
+
+
 async def test_a_device_counter_is_accepted_once_at_whichever_node(nodes: Nodes) -> None:
     taken = await at_once(nodes, lambda books, n: books.advance_pin_counter("app", "d1", n // NODES))
     accepted = Counter(n // NODES for n, each in enumerate(taken) if each)

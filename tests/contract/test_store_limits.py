@@ -41,6 +41,16 @@ async def test_counts_of_one_window_add_up_and_those_of_others_do_not(store: Lim
     assert [1, 6, 1, 1, 1, 7] == totals
 
 
+async def test_many_counts_are_added_to_at_once(store: LimitStore) -> None:
+    rows = [tally(subject=bytes([n]), count=n) for n in range(1, 30)]
+    assert list(range(1, 30)) == await store.transact(lambda books: books.add_tallies(rows))
+    again = [*reversed(rows), tally(kind=LimitKind.CHANNEL), tally(window=2_000, ends_at=3_000)]
+    assert [*(2 * n for n in reversed(range(1, 30))), 1, 1] == await store.transact(
+        lambda books: books.add_tallies(again)
+    )
+    assert [] == await store.transact(lambda books: books.add_tallies([]))
+
+
 async def test_no_count_is_lost_among_many_at_once(store: LimitStore) -> None:
     totals = await asyncio.gather(*(store.transact(lambda books: books.add_tally(tally())) for _ in range(50)))
     assert list(range(1, 51)) == sorted(totals)

@@ -333,6 +333,7 @@ WRITES: Final[Mapping[str, Rule | str]] = {
     "replace_proposal": _proposal_moved,
     "put_limit_rules": _limits,
     "add_tally": "a counter: what was counted has its entry, or had no effect",
+    "add_tallies": "counters: what was counted has its entry, or had no effect",
     "purge_tallies": _OVER,
     # audit
     "add_checkpoint": "says what the chain is, and is signed itself",

@@ -199,6 +199,10 @@ class LimitBook(Protocol):
         """Add to the count of this kind, subject and window, and return the new count."""
         ...
 
+    async def add_tallies(self, more: Sequence[Tally]) -> list[int]:
+        """Add to the counts of these kinds, subjects and windows, each at most once; return the new ones in order."""
+        ...
+
     async def tallies(self, now: Millis) -> list[Tally]:
         """List the counts of all windows that are not over."""
         ...

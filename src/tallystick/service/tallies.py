@@ -74,10 +74,7 @@ class TallyKeeper:
             _log.warning("counts were not kept: %s: %s", error.code, error.detail)
 
     async def _add(self, batch: list[Tally]) -> list[int]:
-        async def work(books: LimitBook) -> list[int]:
-            return [await books.add_tally(tally) for tally in batch]
-
-        return await self._store.transact(work)
+        return await self._store.transact(lambda books: books.add_tallies(batch))
 
     async def _take_limits(self) -> None:
         self._limiter.apply(await self._limits())

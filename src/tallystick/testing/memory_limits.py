@@ -1,5 +1,7 @@
 """Limits and counts in memory."""
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from tallystick.channels.model import LimitKind, LimitRules, Tally
@@ -27,6 +29,13 @@ class MemoryLimits(MemoryBook):
 
     async def add_tally(self, more: Tally) -> int:
         """Add to the count of this kind, subject and window, and return the new count."""
+        return self._add(more)
+
+    async def add_tallies(self, more: Sequence[Tally]) -> list[int]:
+        """Add to the counts of these kinds, subjects and windows, each at most once; return the new ones in order."""
+        return [self._add(tally) for tally in more]
+
+    def _add(self, more: Tally) -> int:
         key = (more.kind, more.subject, more.window)
         found = self._tallies.get(key)
         total = more.count + (found.count if found is not None else 0)

@@ -1,5 +1,6 @@
 """Limits and counts in SQLite."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -40,6 +41,13 @@ class SqliteLimits(SqliteBook):
 
     async def add_tally(self, more: Tally) -> int:
         """Add to the count of this kind, subject and window, and return the new count."""
+        return self._add(more)
+
+    async def add_tallies(self, more: Sequence[Tally]) -> list[int]:
+        """Add to the counts of these kinds, subjects and windows, each at most once; return the new ones in order."""
+        return [self._add(tally) for tally in more]
+
+    def _add(self, more: Tally) -> int:
         row = (more.kind.value, more.subject, more.window, more.ends_at, more.count)
         total: int = self._db.execute(ADD, row).fetchone()[0]
         return total

@@ -1,5 +1,6 @@
 """Limits and counts in PostgreSQL: one count for all nodes."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -29,6 +30,16 @@ class PostgresLimits(PostgresBook):
         row = (more.kind.value, more.subject, more.window, more.ends_at, more.count)
         total = await self._changing("add_tally", *row)
         return int(total[0]) if total is not None else 0
+
+    async def add_tallies(self, more: Sequence[Tally]) -> list[int]:
+        """Add to the counts of these kinds, subjects and windows, each at most once; return the new ones in order."""
+        if not more:
+            return []
+        given = [(each.subject, each.kind.value, each.window, each.ends_at, each.count) for each in more]
+        rows = await self._rows("add_tallies", *map(list, zip(*given, strict=True)))
+        self._changed += len(rows)
+        totals = {(bytes(subject), kind, window): int(count) for subject, kind, window, count in rows}
+        return [totals[each.subject, each.kind.value, each.window] for each in more]
 
     async def tallies(self, now: Millis) -> list[Tally]:
         """List the counts of all windows that are not over."""
