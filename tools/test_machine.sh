@@ -12,6 +12,12 @@ log=$(mktemp)
 export DEBIAN_FRONTEND=noninteractive
 # The tests start a PostgreSQL of their own: its package is not to make one of the machine's.
 clusters=/etc/postgresql-common/createcluster.d
+tidy_up() {
+  rm -f "$log" "$clusters/tallystick-tests.conf"
+  rmdir -p "$clusters" 2>/dev/null || true
+}
+trap tidy_up EXIT
+trap 'exit 1' INT TERM
 mkdir -p "$clusters" && echo "create_main_cluster = false" >"$clusters/tallystick-tests.conf"
 # One package that cannot be had does not keep the others away.
 apt-get update -qq >"$log" 2>&1
@@ -19,5 +25,3 @@ for package in $wanted; do
   apt-get install -qq -y --no-install-recommends "$package" >>"$log" 2>&1 ||
     echo "$package cannot be installed here: the tests that need it are skipped"
 done
-rm -f "$log" "$clusters/tallystick-tests.conf"
-rmdir -p "$clusters" 2>/dev/null || true

@@ -327,7 +327,7 @@ class StoreFailed(TallystickError):
     """The store could not make the change durable; nothing was acknowledged."""
 
     code = "store_failed"
-    remedy = "Check the disk and the store's log; clients may retry with the same Idempotency-Key."
+    remedy = "Send it again under the same Idempotency-Key; who runs the platform finds the cause by tallystick doctor."
 
 
 class CredentialRefused(TallystickError):

@@ -10,7 +10,7 @@ from typing import Any, Final, NewType, Protocol
 Millis = NewType("Millis", int)
 """A point in time: milliseconds since 1970-01-01T00:00:00Z."""
 
-ID_BYTES: Final = 16  # 128 bits of randomness in every id (OWASP ASVS 11.5.1); those with a date are no secrets
+ID_BYTES: Final = 16  # 128 bits of randomness in every id (OWASP ASVS 11.5.1), 92 in one with a date
 PLACES: Final = 4  # where rows with dated ids are added: few for one file, more than one for shards by range
 SECOND_DIGITS: Final = 8  # hexadecimal digits of the second an id was made in: enough until 2106
 

@@ -154,7 +154,7 @@ def test_a_node_with_a_certificate_works_over_tls_1_3_on_a_server_that_proves_it
     assert 0 == run(layout, "audit", "verify").exit_code
 
     assert [("voice",)] == database.ask("SELECT name FROM channel")
-    said = database.server.log.read_text()[began:]
+    said = database.server.log.read_bytes()[began:].decode()
     sessions = [line for line in said.splitlines() if "application_name=tallystick" in line]
     assert sessions
     assert [] == [line for line in sessions if "user=node" not in line or "protocol=TLSv1.3" not in line]
@@ -195,8 +195,8 @@ async def test_a_node_without_a_certificate_is_told_so_where_the_server_wants_on
 
 
 async def refused_everywhere(database: Database, settings: StoreSection, told: str) -> None:
-    """Refuse to serve, to migrate and to look: none of them gets to say anything to that server."""
-    layout = Layout(database.home)
+    """Refuse to serve, to migrate and to look: none of them gets as far as to be let in."""
+    layout, began = Layout(database.home), database.server.log.stat().st_size
     with pytest.raises(Misconfigured, match=told):
         async with storing(layout, settings):
             pass
@@ -204,6 +204,9 @@ async def refused_everywhere(database: Database, settings: StoreSection, told: s
     for act in (migrate, applied, look):
         with pytest.raises(TallystickError, match=told):
             act(dsn)
+    said = database.server.log.read_bytes()[began:].decode()
+    assert "connection received" in said
+    assert "connection authorized" not in said
 
 
 def look(dsn: str) -> None:

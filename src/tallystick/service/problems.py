@@ -45,7 +45,9 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def problem(error: Exception, request_id: str) -> Problem:
     """Describe an error to the caller; what is not a refusal of ours says nothing about its cause."""
-    if not isinstance(error, errors.Refused | errors.StoreFailed):
+    if isinstance(error, errors.StoreFailed):
+        error = errors.StoreFailed("the store could not do this now")
+    elif not isinstance(error, errors.Refused):
         error = errors.TallystickError("the platform failed; nothing more is told here")
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
     return Problem(
@@ -72,7 +74,9 @@ def retry_after(error: Exception) -> dict[str, str]:
 def failure(error: Exception, randomness: Randomness) -> Problem:
     """Describe whatever a request ended with, under a fresh request id; what is not a refusal is logged under it."""
     request_id = new_id("req", randomness)
-    if not isinstance(error, errors.Refused | errors.StoreFailed):
+    if isinstance(error, errors.StoreFailed):
+        _log.error("request %s failed: %s: %s", request_id, error.code, error.detail)
+    elif not isinstance(error, errors.Refused):
         what = error.code if isinstance(error, errors.TallystickError) else type(error).__name__
         _log.error("request %s failed: %s", request_id, what)
     return problem(error, request_id)

@@ -7,7 +7,8 @@ import pytest
 
 from tallystick import errors
 from tallystick.errors import CredentialRefused, Refused, StoreFailed, TallystickError
-from tallystick.service.problems import encode, problem
+from tallystick.runtime import SystemRandomness
+from tallystick.service.problems import encode, failure, problem
 
 STATUS = {
     "Refused": 400,
@@ -64,8 +65,17 @@ def test_the_table_of_this_test_names_every_error_that_is_told() -> None:
 def test_each_refusal_has_its_status_code_and_remedy(kind: type[TallystickError]) -> None:
     document = problem(kind("what is wrong", field="fields.pan"), "req_1")
     assert (STATUS[kind.__name__], kind.code, kind.remedy) == (document.status, document.code, document.remedy)
-    assert ("what is wrong", "fields.pan", "req_1") == (document.detail, document.field, document.request_id)
+    assert "req_1" == document.request_id
+    if kind is not StoreFailed:
+        assert ("what is wrong", "fields.pan") == (document.detail, document.field)
     assert f"urn:tallystick:problem:{kind.code}" == document.type
+
+
+def test_what_failed_in_the_store_stays_with_who_runs_it(caplog: pytest.LogCaptureFixture) -> None:
+    document = failure(StoreFailed("its server refuses the role or the password"), SystemRandomness())
+    assert "password" not in encode(document).decode()
+    assert "store_failed" == document.code
+    assert f"request {document.request_id} failed: store_failed: its server refuses the role" in caplog.text
 
 
 @pytest.mark.parametrize(

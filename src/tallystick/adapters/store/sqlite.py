@@ -6,6 +6,7 @@ after the other inside one transaction, each behind a savepoint of its own, and 
 
 import asyncio
 import functools
+import logging
 import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -47,6 +48,8 @@ BUSY_BATCH: Final = 2  # works in the last commit from which on the store counts
 COMMIT_DELAY_S: Final = 0.002  # s a busy store waits for more works before it commits
 BUSY_PAUSE_S: Final = 0.001  # s until a look whether another process has committed
 WAITING_MAX: Final = 8_192  # works that wait for a commit; more are refused
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -209,6 +212,8 @@ class SqliteStore:
         try:
             outcomes = self._commit(batch) if failure is None else [Outcome(error=failure) for _ in batch]
         except Exception as error:  # noqa: BLE001 - nothing of the batch counts, whatever undid it: its callers hear of it
+            if not isinstance(error, sqlite3.Error):
+                _log.exception("a batch of works was undone")
             outcomes = [Outcome(error=failed(error)) for _ in batch]
         finally:
             self._committing = False
@@ -240,7 +245,7 @@ class SqliteStore:
         return True
 
     def _commit(self, batch: list[Waiting]) -> list[Outcome]:
-        """Run a batch in the transaction begun and make it durable; raises sqlite3.Error when nothing of it counts."""
+        """Run a batch in the transaction begun and make it durable; whatever it raises, nothing of the batch counts."""
         try:
             self._cache.refresh(self._db)
             outcomes = [self._run(waiting) for waiting in batch]

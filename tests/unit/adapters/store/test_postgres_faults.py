@@ -24,10 +24,14 @@ FAILED = 'connection failed: connection to server at "127.0.0.1", port 5432 fail
         ("SSL error: tlsv1 alert unknown ca", "or let ssl_ca_file know it"),
         ("SSL error: ssl/tls alert certificate expired", "refuses the certificate in sslcert"),
         ('FATAL:  password authentication failed for user "hunter2"', "the role or the password"),
-        ('FATAL:  role "hunter2" does not exist', "create it with LOGIN"),
-        ('FATAL:  role "hunter2" is not permitted to log in', "create it with LOGIN"),
+        ('FATAL:  role "hunter2" does not exist', "create it, or name another"),
+        ('FATAL:  role "hunter2" is not permitted to log in', "LOGIN"),
+        ('FATAL:  certificate authentication failed for user "hunter2"', "common name"),
+        ("fe_sendauth: no password supplied", "wants a password"),
+        ('could not read certificate file "/srv/hunter2.pem": no start line', "sslcert"),
+        ('FATAL:  pg_hba.conf rejects connection for host "::1", user "hunter2", database "x"', "pg_hba.conf"),
         ('FATAL:  database "hunter2" does not exist', "create it, or name another"),
-        ('FATAL:  permission denied for database "hunter2"', "not for this role"),
+        ('FATAL:  permission denied for database "hunter2"', "GRANT CONNECT"),
         ('FATAL:  no pg_hba.conf entry for host "::1", user "hunter2", database "x", no encryption', "pg_hba.conf"),
         ("FATAL:  connection requires a valid client certificate", "name one in sslcert and sslkey"),
     ],
@@ -45,6 +49,16 @@ def test_of_several_hosts_the_one_that_is_not_trusted_is_told_of() -> None:
     assert connection_fault(psycopg.OperationalError(f"{FAILED}{said}SSL error: certificate verify failed")) is not None
 
 
-@pytest.mark.parametrize("said", ["Connection refused", "FATAL:  the database system is starting up"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Connection refused",
+        "FATAL:  the database system is starting up",
+        'FATAL:  too many connections for role "node"',
+        'FATAL:  too many connections for database "tallystick"',
+        'FATAL:  database "tallystick" is not currently accepting connections',
+        "SSL error: ssl/tls alert handshake failure",
+    ],
+)
 def test_what_no_operator_has_to_mend_is_no_fault(said: str) -> None:
     assert connection_fault(psycopg.OperationalError(FAILED + said)) is None

@@ -42,10 +42,18 @@ def test_kerberos_is_not_taken_instead_even_when_asked_for() -> None:
 
 def test_where_a_host_is_comes_from_the_connection_string_alone() -> None:
     assert "hostaddr=''" in secured("host=localhost dbname=t", None)
+    assert "port=5432" in secured("host=localhost dbname=t", None)
+    assert "port=5433" in secured("host=localhost port=5433 dbname=t", None)
     assert "hostaddr=127.0.0.1" in secured("host=localhost hostaddr=127.0.0.1 dbname=t", None)
 
 
-@pytest.mark.parametrize("dsn", ["dbname=t", "", "host=db.example port"])
+def test_a_stricter_version_of_tls_is_kept_and_a_laxer_one_is_not() -> None:
+    usual = "host=db.example dbname=t ssl_min_protocol_version="
+    assert "ssl_min_protocol_version=TLSv1.3" in secured(f"{usual}TLSv1.3", CA)
+    assert "ssl_min_protocol_version=TLSv1.2" in secured(f"{usual}TLSv1", CA)
+
+
+@pytest.mark.parametrize("dsn", ["dbname=t", "", "host=db.example port", "hostaddr=203.0.113.7 dbname=t"])
 def test_a_string_that_names_no_host_or_cannot_be_read_is_refused_without_quoting_it(dsn: str) -> None:
     with pytest.raises(Misconfigured) as refused:
         secured(f"{dsn} password=hunter2".strip(), CA)

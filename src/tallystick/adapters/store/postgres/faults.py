@@ -2,6 +2,18 @@
 
 from typing import Final
 
+_CERTIFICATE_REFUSED: Final = (
+    "its server refuses the certificate in sslcert of the connection string: renew it, or let ssl_ca_file know it"
+)
+_CERTIFICATE_ALERTS: Final = (
+    "unknown ca",
+    "bad certificate",
+    "certificate expired",
+    "certificate revoked",
+    "certificate unknown",
+    "certificate required",
+    "unsupported certificate",
+)
 _FAULTS: Final = (
     ("server does not support SSL", "its server speaks no TLS: set ssl = on there"),
     (
@@ -21,6 +33,10 @@ _FAULTS: Final = (
         "sslkey of the connection string cannot be used: it names the key of sslcert, of mode 0600",
     ),
     (
+        "certificate file",
+        "sslcert of the connection string cannot be used: it names this node's certificate, as PEM",
+    ),
+    (
         "protocol version",
         "its server speaks no TLS 1.2 or later, or this node may not: correct ssl_max_protocol_version",
     ),
@@ -29,21 +45,30 @@ _FAULTS: Final = (
         "its server refuses the role or the password: correct them in the connection string of [store]",
     ),
     (
-        "no pg_hba.conf entry",
+        "authentication failed for user",
+        "its server refuses the certificate in sslcert for this role: its common name has to be the role's",
+    ),
+    (
+        "no password supplied",
+        "its server wants a password: give one in the connection string of [store], or a certificate",
+    ),
+    (
+        "pg_hba.conf",
         "its server admits no such connection: add this node's address, role and database to its pg_hba.conf",
     ),
     (
-        'role "',
-        "its server has no such role, or lets it not log in: create it with LOGIN, or name another in [store]",
+        "is not permitted to log in",
+        "its server lets this role not log in: ALTER ROLE … LOGIN, or name another in [store]",
     ),
     (
-        'database "',
-        "its server has no such database, or not for this role: create it, or name another in [store]",
+        "does not exist",
+        "its server has no such role or database: create it, or name another in the connection string of [store]",
     ),
     (
-        " alert ",
-        "its server refuses the certificate in sslcert of the connection string: renew it, or let ssl_ca_file know it",
+        "permission denied for database",
+        "its server keeps this role from the database: GRANT CONNECT, or name another in [store]",
     ),
+    *((f" alert {what}", _CERTIFICATE_REFUSED) for what in _CERTIFICATE_ALERTS),
     (
         "requires a valid client certificate",
         "its server wants a certificate of this node: name one in sslcert and sslkey of the connection string",
@@ -51,7 +76,8 @@ _FAULTS: Final = (
 )
 """What libpq says, from the most certain on, and what is told instead of it; libpq gives no code for these.
 
-A server that speaks another language than English is not understood: then the fault is told by its kind only."""
+A server that speaks another language than English is not understood: then the fault is told by its kind only.
+"""
 
 
 def connection_fault(error: Exception) -> str | None:

@@ -61,13 +61,14 @@ def secured(dsn: str, ca: Path | None) -> str:
         raise Misconfigured("the connection string of [store] cannot be read") from None
     hosts = [host for name in ("host", "hostaddr") for host in str(given.get(name) or "").split(",") if host]
     # 1.
-    if not hosts:
+    if not given.get("host"):
         raise Misconfigured("the connection string of [store] names no host")
     wanted: dict[str, Any] = {
         "target_session_attrs": "read-write",
         "keepalives_idle": KEEPALIVE_S,
         "tcp_user_timeout": int(ANSWER_TIMEOUT_S * 1_000),
         "hostaddr": "",
+        "port": "5432",
         **given,
         "connect_timeout": CONNECT_TIMEOUT_S,
         "application_name": "tallystick",
@@ -81,7 +82,7 @@ def secured(dsn: str, ca: Path | None) -> str:
         wanted |= {
             "sslmode": "verify-full",
             "sslrootcert": str(ca),
-            "ssl_min_protocol_version": "TLSv1.2",
+            "ssl_min_protocol_version": max(str(given.get("ssl_min_protocol_version") or ""), "TLSv1.2"),
             "gssencmode": "disable",
         }
     return conninfo.make_conninfo("", **wanted)
