@@ -10,7 +10,7 @@ from store_samples import at, payment
 
 from tallystick.adapters.store.postgres.link import Lost
 from tallystick.adapters.store.postgres.store import PostgresStore
-from tallystick.assembly.facts import Fate
+from tallystick.assembly.facts import Fate, PaymentState
 from tallystick.delivery.books import Books
 from tallystick.errors import Misconfigured, StoreFailed
 from tallystick.runtime import SystemClock
@@ -48,6 +48,29 @@ async def test_a_work_whose_connection_is_cut_before_commit_is_run_again_and_cou
     assert 2 == runs
     assert [("joined",)] == postgres.rows("SELECT fate FROM payment")
     assert 1 == len(await store.read(lambda books: books.audit_links(0, 10)))
+
+
+async def test_a_work_that_took_a_lost_compare_and_set_for_won_is_run_again_and_hears_of_it(
+    store: PostgresStore, postgres: PostgresDatabase
+) -> None:
+    moved = {"expected": PaymentState.JOINED, "state": PaymentState.REFUSED, "at": at(3)}
+    heard: list[bool] = []
+
+    async def refuse(books: Books) -> None:
+        heard.append(await books.advance("pay_1", **moved))
+        if heard[-1]:
+            await books.add_payment(payment("pay_2"))
+
+    await store.transact(lambda books: books.add_payment(payment()))
+    await store.transact(refuse)
+    assert [True, False] == heard
+    assert [("pay_1",)] == postgres.rows("SELECT id FROM payment")
+    assert 1 == len(await store.read(lambda books: books.audit_links(0, 10)))
+
+    await store.transact(lambda books: books.decide_fate("pay_1", Fate.JOINED, at(2)))
+    await store.transact(refuse)
+    assert [True, False, True] == heard
+    assert [("pay_1", "refused"), ("pay_2", "open")] == postgres.rows("SELECT id, state FROM payment ORDER BY seq")
 
 
 async def test_a_commit_that_nobody_answered_is_not_run_again(

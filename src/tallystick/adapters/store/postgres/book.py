@@ -44,6 +44,10 @@ class Outdated(Exception):
     """The work used kept rows that are old; run it again."""
 
 
+class Hasty(Exception):
+    """The work took a write for done that changed nothing; run it again, and let it wait for such answers."""
+
+
 class PostgresBook:
     """Base of the books: they run on one connection, inside the transaction that the store has open on it."""
 
@@ -59,6 +63,8 @@ class PostgresBook:
         """Whether everything committed before was put in order first."""
         self.raced = False
         """Whether a guarded write found another's row: a rerun would see it."""
+        self.careful = False
+        """Whether a run before this one was hasty."""
         self.events: list[Event] = []
         """The events that this transaction logs; `seq` is given when they are put in order."""
         self.held: set[str] = set()
@@ -72,9 +78,9 @@ class PostgresBook:
         self.drawn: list[tuple[TraceDay, int]] = []
         """The trace numbers that this transaction drew: free again if it is undone."""
 
-    def begin(self, actor: str, *, writes: bool, settled: bool) -> None:
+    def begin(self, actor: str, *, writes: bool, settled: bool, careful: bool) -> None:
         """Start a transaction of `actor`."""
-        self.writes, self.settled, self.raced = writes, settled, False
+        self.writes, self.settled, self.careful, self.raced = writes, settled, careful, False
         self._caching, self._cached, self._hit = True, False, False
         self._used_version = 0
         self.events, self.drawn = [], []
@@ -130,6 +136,23 @@ class PostgresBook:
 
         self._link.send(self._queries[name].write, values, then=then)
         self._changed += 1
+
+    async def _move(self, name: str, *values: Any) -> bool:
+        """Write one row by compare-and-set; True if it was as expected.
+
+        That is the rule, so the answer is not waited for: nothing of the work counts before it came, and when the row
+        was not as expected the work is run again and waits.
+        """
+        if self.careful:
+            return await self._change(name, *values) == 1
+
+        def then(answer: Answer) -> None:
+            if answer.changed != 1:
+                raise Hasty
+
+        self._link.send(self._queries[name].write, values, then=then)
+        self._changed += 1
+        return True
 
     def _use_cache(self) -> bool:
         """Tell whether this transaction may use the cache, and have it checked that what is kept was not old.

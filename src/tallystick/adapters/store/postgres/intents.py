@@ -61,7 +61,7 @@ class PostgresIntents(PostgresBook):
         """Move an intent from `expected` to `state` by compare-and-set; True if moved."""
         self.ahead_intents.pop(payment_id, None)
         row = (state.value, code, at, payment_id, n, expected.value)
-        return await self._change("settle_intent", *row) == 1
+        return await self._move("settle_intent", *row)
 
     async def schedule_intent(self, payment_id: str, n: int, *, tried: int, tries: int, due_at: Millis) -> bool:
         """Set the sends and the next time of an inquiry or reversal that is SENDING and was sent `tried` times."""

@@ -102,7 +102,7 @@ class PostgresPayments(PostgresEvents):
         """Move a joined payment from `expected` to `state` by compare-and-set, overwriting the texts; True if moved."""
         row = (state.value, back_end, response_code, reason, at, payment_id, expected.value)
         sends = state is PaymentState.DELIVERING
-        if not await (self._send_off(payment_id, row) if sends else self._change("advance", *row)):
+        if not await (self._send_off(payment_id, row) if sends else self._move("advance", *row)):
             return False
         self._note_event(payment_id, expected, state, at)
         return True

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from tallystick.adapters.store.postgres.book import ASK, SETTLE, First, Outdated
+from tallystick.adapters.store.postgres.book import ASK, SETTLE, First, Hasty, Outdated
 from tallystick.adapters.store.postgres.books import PostgresBooks
 from tallystick.adapters.store.postgres.cache import Cache
 from tallystick.adapters.store.postgres.clock import DatabaseClock
@@ -135,12 +135,14 @@ class PostgresStore:
             raise Misconfigured("a transaction waits only on the store")
         if self._closed:
             raise StoreFailed("the store is closed")
-        settled = False
+        settled = careful = False
         for tries in range(1, TRIES_MAX + 1):
             try:
-                return await self._try(work, writes=writes, settled=settled)
+                return await self._try(work, writes=writes, settled=settled, careful=careful)
             except Outdated:
                 continue
+            except Hasty:
+                careful = True
             except Turn as turn:
                 settled = settled or isinstance(turn, Unsettled)
                 await self._turn(turn, tries)
@@ -158,12 +160,14 @@ class PostgresStore:
                     raise (race or StoreFailed("the database refused often")) from turn
                 await asyncio.sleep(self._randomness.below(PAUSE_MS * 2**tries) / 1_000)
 
-    async def _try(self, work: Callable[[PostgresBooks], Awaitable[T]], *, writes: bool, settled: bool) -> T:
+    async def _try(
+        self, work: Callable[[PostgresBooks], Awaitable[T]], *, writes: bool, settled: bool, careful: bool
+    ) -> T:
         """Run a work once; raises Again when nothing of it counts and another run may go better."""
         session = await self._pool.take()
         link, books = session.link, session.books
         try:
-            books.begin(actor(), writes=writes, settled=settled)
+            books.begin(actor(), writes=writes, settled=settled, careful=careful)
             return await (self._write(work, session) if writes else self._read(work, session))
         except Lost:
             if link.committing:
@@ -237,7 +241,7 @@ class PostgresStore:
 
 
 async def _confirm(link: Link) -> None:
-    """Have checked what a work rested on, before its error is believed; raises Outdated when it saw old rows."""
+    """Have checked what a work rested on, before its error is believed; raises Outdated or Hasty when it was wrong."""
     if link.unchecked:
         with contextlib.suppress(Lost, Refused, TallystickError):
             await link.answer()
