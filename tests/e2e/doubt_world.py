@@ -86,7 +86,9 @@ class CrashingConnector:
     async def deliver(self, instruction: Instruction) -> Answer:
         sending = asyncio.create_task(self._inner.deliver(instruction))
         while not self._got():
-            if sending.done() and isinstance(sending.exception(), NotSent):  # a busy machine gave no connection in time
+            if sending.done():  # a busy machine: too late for a connection, or for the request to arrive
+                if not isinstance(sending.exception(), NotSent):
+                    break
                 sending = asyncio.create_task(self._inner.deliver(instruction))
             await asyncio.sleep(0.01)
         sending.cancel()
