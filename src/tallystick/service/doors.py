@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 from tallystick import limits
 from tallystick.service.server import Listener
 
+ARRIVAL_S: Final = 0.05  # s from accepting a connection to the end of its handshake, from which on it is counted
 LINGER_S: Final = 1.0  # s a connection may use to come with one more request, which ends it in good order
 
 
@@ -74,12 +75,14 @@ class Doors:
     async def close(self) -> None:
         """Shut, let connections end in good order, close the idle ones, and let requests in flight finish.
 
-        1. A busy connection ends with an answer that says so. A request on a connection that is closed under it is
-           the one thing that HTTP/1.1 cannot tell apart from a loss, and the sender has to repeat it.
+        1. A busy connection ends with an answer that says so, also one that was accepted a moment ago. A request on a
+           connection that is closed under it is the one thing that HTTP/1.1 cannot tell apart from a loss, and the
+           sender has to repeat it.
         2. What is idle after `linger_s` is closed; what is in flight has `server.STOP_GRACE_S`.
         """
         # 1.
         self.shut()
+        await asyncio.sleep(ARRIVAL_S)
         if any(listener.connections for listener in self._open):
             await asyncio.sleep(self._linger_s)
         # 2.
