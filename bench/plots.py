@@ -15,23 +15,16 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.results import FOLDER, read
+from bench.results import FOLDER, read, read_each
 
 DPI = 80
 SIZE = (9.0, 4.2)  # inches
-STORES = ("", "-postgres")
 BLUE, ORANGE, GREEN, GREY = "#2563a8", "#c8641b", "#3a7d44", "#8a8a8a"
-
-
-def with_each_store(name: str) -> list[tuple[str, dict[str, Any]]]:
-    """Read the results of one part with each store it was measured with."""
-    found = [(store.removeprefix("-") or "sqlite", read(f"{name}{store}")) for store in STORES]
-    return [(store, result) for store, result in found if result is not None]
 
 
 def capacity() -> Figure | None:
     """Floor and cost of a payment, and the rest: what is ours to cut."""
-    rows = with_each_store("latest")
+    rows = read_each("latest")
     if not rows:
         return None
     figure, axes = plt.subplots(figsize=(SIZE[0], 2.0 + 0.8 * len(rows)), layout="constrained")
@@ -103,7 +96,7 @@ def size_name(row: dict[str, Any]) -> str:
 
 def workers() -> Figure | None:
     """CPU of a payment by the number of workers."""
-    rows = with_each_store("workers")
+    rows = read_each("workers")
     if not rows:
         return None
     figure, panels = plt.subplots(1, len(rows), figsize=SIZE, sharey=True, squeeze=False)

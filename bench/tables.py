@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from bench.results import FOLDER, read
+from bench.results import FOLDER, read, read_each
 
 DOCS: Final = FOLDER.parent.parent / "docs"
 BEGIN, END = "<!-- measured: python -m bench.tables -->", "<!-- end of measured -->"
@@ -19,8 +19,8 @@ Row = tuple[str, str, dict[str, Any]]
 
 def capacity() -> Iterator[Row]:
     """Rate, cost and efficiency with each store."""
-    for store, name in (("", "SQLite"), ("-postgres", "PostgreSQL")):
-        if (found := read(f"latest{store}")) is None or "payments_per_core_s" not in found:
+    for name, found in read_each("latest"):
+        if "payments_per_core_s" not in found:
             continue
         yield f"payments a second per core of a node, {name}", f"{found['payments_per_core_s']:.0f}", found
         parts = f"{found['cpu_us']:.0f} µs of CPU; floor {found['floor_cpu_us']:.0f} µs"
@@ -35,9 +35,7 @@ def capacity() -> Iterator[Row]:
 
 def latency() -> Iterator[Row]:
     """Waits under open-loop load."""
-    for store, name in (("", "SQLite"), ("-postgres", "PostgreSQL")):
-        if (found := read(f"open_loop{store}")) is None:
-            continue
+    for name, found in read_each("open_loop"):
         for share, told in found["at"].items():
             for what, text in (("answer", "a part answered"), ("delivery", "delivered")):
                 waits = told[what]
@@ -47,10 +45,9 @@ def latency() -> Iterator[Row]:
 
 def others() -> Iterator[Row]:
     """Workers, logins, memory, growth and soak."""
-    for store, name in (("", "SQLite"), ("-postgres", "PostgreSQL")):
-        if (found := read(f"workers{store}")) is not None:
-            value = ", ".join(f"{row['workers']}: {row['cost_to_one']:.2f}" for row in found["by_workers"])
-            yield f"CPU of a payment by workers, to that of one, {name}", value, found
+    for name, found in read_each("workers"):
+        value = ", ".join(f"{row['workers']}: {row['cost_to_one']:.2f}" for row in found["by_workers"])
+        yield f"CPU of a payment by workers, to that of one, {name}", value, found
     if (found := read("login")) is not None:
         value = f"{found['payments_per_s']:.0f}/s; {found['cpu_us'] / 1000:.1f} ms of CPU, "
         yield "login payments (embodiment 2)", value + f"{found['cpu_us_first_process']:.0f} µs where it serves", found
